@@ -1,0 +1,222 @@
+//! The smaller things that the platform names: who a token is, the organization, roles, divisions, scopes, integration
+//! credentials. Reading is tolerant, and the fields of an integration credential are never read.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::model::{GrantType, RoleDivision, Unreadable, object, text, timestamp};
+
+/// Something that one page of a list holds.
+pub(super) trait Entity: Sized {
+    /// Reads it; `Err` ends the whole list, because a list with a hole in it is none.
+    fn read(value: Value) -> Result<Self, Unreadable>;
+    /// What tells it from the others of its list.
+    fn id(&self) -> &str;
+}
+
+/// What a token is good for (SPEC `TokenInfo`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// The organization in which the token works.
+    pub organization_id: String,
+    /// That organization's name.
+    pub organization_name: Option<String>,
+    /// The client that the token was issued to.
+    pub client_id: Option<String>,
+    /// That client's name.
+    pub client_name: Option<String>,
+    /// That client's grant type.
+    pub grant_type: Option<GrantType>,
+}
+
+impl TokenInfo {
+    pub(super) fn read(value: Value) -> Result<Self, Unreadable> {
+        let map = object(value)?;
+        let organization = member(&map, "organization").ok_or_else(|| Unreadable("no organization".to_owned()))?;
+        let client = member(&map, "OAuthClient");
+        Ok(Self {
+            organization_id: text(organization, "id").ok_or_else(|| Unreadable("no organization id".to_owned()))?,
+            organization_name: text(organization, "name"),
+            client_id: client.and_then(|client| text(client, "id")),
+            client_name: client.and_then(|client| text(client, "name")),
+            grant_type: client.and_then(|client| text(client, "authorizedGrantType")).map(|word| GrantType::parse(&word)),
+        })
+    }
+}
+
+/// The organization of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// The id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+}
+
+impl Organization {
+    pub(super) fn read(value: Value) -> Result<Self, Unreadable> {
+        let map = object(value)?;
+        Ok(Self { id: required_id(&map)?, name: text(&map, "name").unwrap_or_default() })
+    }
+}
+
+/// A role of the organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// The id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+}
+
+/// A division of the organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Division {
+    /// The id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// Whether it is the one that everything belongs to that was given no other.
+    pub home: bool,
+}
+
+/// A scope that a client can be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The scope's name, such as `users:readonly`.
+    pub id: String,
+}
+
+/// A credential that the platform's integrations use, without its fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntegrationCredential {
+    /// The id.
+    pub id: String,
+    /// The name.
+    pub name: Option<String>,
+    /// The type's name, such as `pureCloudOAuthClient`.
+    pub kind: Option<String>,
+    /// When it was last written; the list and a PUT say so, a GET of one does not (SPEC).
+    pub modified_date: Option<Timestamp>,
+}
+
+impl IntegrationCredential {
+    /// The type of the credentials that hold an OAuth client's id and secret (TF).
+    pub const OAUTH_CLIENT: &'static str = "pureCloudOAuthClient";
+}
+
+impl Entity for Role {
+    fn read(value: Value) -> Result<Self, Unreadable> {
+        let map = object(value)?;
+        Ok(Self { id: required_id(&map)?, name: text(&map, "name").unwrap_or_default() })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Entity for Division {
+    fn read(value: Value) -> Result<Self, Unreadable> {
+        let map = object(value)?;
+        Ok(Self {
+            id: required_id(&map)?,
+            name: text(&map, "name").unwrap_or_default(),
+            home: map.get("homeDivision").and_then(Value::as_bool).unwrap_or_default(),
+        })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Entity for Scope {
+    fn read(value: Value) -> Result<Self, Unreadable> {
+        Ok(Self { id: required_id(&object(value)?)? })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Entity for IntegrationCredential {
+    fn read(value: Value) -> Result<Self, Unreadable> {
+        let map = object(value)?;
+        Ok(Self {
+            id: required_id(&map)?,
+            name: text(&map, "name"),
+            kind: member(&map, "type").and_then(|kind| text(kind, "name").or_else(|| text(kind, "id"))),
+            modified_date: timestamp(&map, "modifiedDate"),
+        })
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The role and division pairs of `GET /authorization/subjects/me` (SPEC `AuthzSubject.grants`).
+pub(super) fn grants(value: Value) -> Result<BTreeSet<RoleDivision>, Unreadable> {
+    let map = object(value)?;
+    let grants = map.get("grants").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let pair = |grant: &Value| {
+        let grant = grant.as_object()?;
+        Some(RoleDivision { role_id: text(member(grant, "role")?, "id")?, division_id: text(member(grant, "division")?, "id")? })
+    };
+    Ok(grants.iter().filter_map(pair).collect())
+}
+
+fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Map<String, Value>> {
+    map.get(name)?.as_object()
+}
+
+fn required_id(map: &Map<String, Value>) -> Result<String, Unreadable> {
+    text(map, "id").ok_or_else(|| Unreadable("an entry without an id".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_names_its_organization_and_client() {
+        let info = TokenInfo::read(json!({
+            "organization": {"id": "o1", "name": "Org"}, "homeOrganization": {"id": "o2"}, "authorizedScope": [],
+            "OAuthClient": {"id": "c1", "name": "n", "authorizedGrantType": "CLIENT-CREDENTIALS", "organization": {"id": "o1"}},
+        }))
+        .expect("readable");
+        assert_eq!((info.organization_id.as_str(), info.organization_name.as_deref()), ("o1", Some("Org")));
+        assert_eq!((info.client_id.as_deref(), info.grant_type), (Some("c1"), Some(GrantType::ClientCredentials)));
+        let bare = TokenInfo::read(json!({"organization": {"id": "o1"}})).expect("readable");
+        assert_eq!((bare.client_id, bare.client_name, bare.organization_name), (None, None, None));
+        for value in [json!({}), json!({"organization": {}}), json!([])] {
+            assert!(TokenInfo::read(value).is_err());
+        }
+    }
+
+    #[test]
+    fn entries_need_their_id_and_nothing_else() {
+        assert_eq!(Role::read(json!({"id": "r"})), Ok(Role { id: "r".into(), name: String::new() }));
+        let home = Division::read(json!({"id": "d", "name": "Home", "homeDivision": true, "objectCounts": {}})).expect("readable");
+        assert!(home.home && !Division::read(json!({"id": "d", "homeDivision": null})).expect("readable").home);
+        assert_eq!(Scope::read(json!({"id": "users"})), Ok(Scope { id: "users".into() }));
+        assert_eq!(Organization::read(json!({"id": "o", "name": "n"})).expect("readable").name, "n");
+        assert!(Role::read(json!({"name": "n"})).is_err() && Scope::read(json!("users")).is_err());
+    }
+
+    #[test]
+    fn grants_are_pairs() {
+        let subject = json!({"id": "c", "grants": [
+            {"role": {"id": "r1"}, "division": {"id": "d1"}}, {"role": {"id": "r1"}, "division": {"id": "d1"}}, {"role": {"id": "r2"}}, 3,
+        ]});
+        let expected = RoleDivision { role_id: "r1".into(), division_id: "d1".into() };
+        assert_eq!(grants(subject), Ok([expected].into()));
+        assert_eq!(grants(json!({})), Ok(BTreeSet::new()));
+    }
+}

@@ -1,0 +1,47 @@
+//! The client of Genesys Cloud's Platform API: what the operator knows of the platform, and all that it says to it. It
+//! knows nothing of Kubernetes, and must not decide what to do: that is the controllers' part.
+//!
+//! Requests go `Platform` → `Budget` (a slot) → `TokenSource` (a token) → `Transport` (one exchange), and what comes back
+//! is classified in `error`: whether the outcome is known, and what helps. Nothing below retries but one case: a call
+//! whose token was refused is made once more with a new one.
+
+mod authorization;
+mod budget;
+mod cache;
+mod clients;
+mod directory;
+mod entities;
+mod error;
+mod error_body;
+mod flight;
+mod http_transport;
+mod integration_credentials;
+mod model;
+mod paging;
+mod platform;
+mod probe;
+mod region;
+mod request;
+mod scanner;
+mod similar;
+#[cfg(test)]
+mod testing;
+mod token;
+mod token_source;
+mod transport;
+
+pub use budget::{Budget, BudgetExhausted, Permit};
+pub use clients::Scan;
+pub use directory::{Directory, Resolved, RoleRequest, Unresolved};
+pub use entities::{Division, IntegrationCredential, Organization, Role, Scope, TokenInfo};
+pub use error::{ApiError, CredentialError, Error, ErrorClass, Operation};
+pub use http_transport::{HttpTransport, SetupError};
+pub use model::{ClientState, EntityRef, GrantType, IssuedClient, OAuthClient, RoleDivision, Unreadable};
+pub use platform::{Platform, Slot, Timeouts};
+pub use probe::{Probe, probe};
+pub use region::{CustomEndpoint, EndpointError, Endpoints, Regions};
+pub use request::{ClientRequest, FieldDifference};
+pub use scanner::Scanner;
+pub use token::{AccessToken, ClientCredential, fetch_token};
+pub use token_source::TokenSource;
+pub use transport::{Limits, Transport, TransportError};

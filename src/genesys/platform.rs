@@ -1,0 +1,296 @@
+//! The client of one organization: every call goes through here, with its budget slot, its token, its limits and its
+//! classification. It must not repeat a call whose outcome is unknown.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request, Response};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+use zeroize::Zeroize;
+
+use super::budget::{Budget, Permit};
+use super::error::{ApiError, CredentialError, Error, Operation};
+use super::error_body::{clean, correlation_id, date, refusal};
+use super::model::Unreadable;
+use super::region::Endpoints;
+use super::token::{AccessToken, ClientCredential};
+use super::token_source::TokenSource;
+use super::transport::{Limits, Transport, TransportError};
+
+/// The most bytes of a reply that holds one thing.
+pub(super) const MAX_ONE: usize = 1024 * 1024;
+/// How long to hold the budget after a 429 that does not say (COMMON).
+const DEFAULT_HOLD: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests;
+
+/// How long calls may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// One call.
+    pub call: Duration,
+    /// A whole list of OAuth clients.
+    pub scan: Duration,
+}
+
+impl Default for Timeouts {
+    /// 10 s, and 60 s for a scan (protocols §2).
+    fn default() -> Self {
+        Self { call: Duration::from_secs(10), scan: Duration::from_secs(60) }
+    }
+}
+
+/// One organization's client. Clones share the token, the budget and the clock.
+#[derive(Clone)]
+pub struct Platform(Arc<Inner>);
+
+struct Inner {
+    transport: Arc<dyn Transport>,
+    endpoints: Endpoints,
+    tokens: TokenSource,
+    budget: Arc<Budget>,
+    timeouts: Timeouts,
+    /// The platform's last `Date`, and when it came.
+    clock: Mutex<Option<(Timestamp, Instant)>>,
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Platform").field("endpoints", &self.0.endpoints).finish_non_exhaustive()
+    }
+}
+
+/// The right to one call: a slot of the budget and a token in hand. The call that it is given to cannot fail for want of
+/// them before it is sent.
+#[derive(Debug)]
+#[must_use = "a slot is one call of the budget"]
+pub struct Slot {
+    permit: Permit,
+    token: AccessToken,
+}
+
+/// One request, before it has a token.
+pub(super) struct Call {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    /// Starts with `/`; holds the query.
+    pub(super) path: String,
+    pub(super) body: Option<Bytes>,
+    pub(super) limits: Limits,
+}
+
+/// A success.
+pub(super) struct Reply {
+    operation: Operation,
+    response: Response<Bytes>,
+}
+
+impl Platform {
+    /// A client that has not talked to the platform yet.
+    #[must_use]
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        endpoints: Endpoints,
+        credential: ClientCredential,
+        budget: Arc<Budget>,
+        timeouts: Timeouts,
+    ) -> Self {
+        let tokens = TokenSource::new(Arc::clone(&transport), endpoints.clone(), credential, timeouts.call);
+        Self(Arc::new(Inner { transport, endpoints, tokens, budget, timeouts, clock: Mutex::default() }))
+    }
+
+    /// Where the organization's region answers.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.0.endpoints
+    }
+
+    /// The client id of the operator's own credential.
+    #[must_use]
+    pub fn own_client_id(&self) -> &str {
+        &self.0.tokens.credential().client_id
+    }
+
+    /// The request budget.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// How long calls may take.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.0.timeouts
+    }
+
+    pub(super) fn transport(&self) -> &dyn Transport {
+        self.0.transport.as_ref()
+    }
+
+    /// Waits for a slot of the budget and for a token.
+    pub async fn slot(&self) -> Result<Slot, Error> {
+        // The token first: a slot that waits for a token would be a call that nobody made.
+        self.0.tokens.token().await?;
+        let permit = self.permit().await?;
+        // Waiting for the slot may have outlived the token.
+        let token = self.0.tokens.token().await?;
+        Ok(Slot { permit, token })
+    }
+
+    async fn permit(&self) -> Result<Permit, Error> {
+        let spent = self.0.budget.slot().await;
+        spent.map_err(|spent| Error::BudgetExhausted { expected_wait: spent.expected_wait })
+    }
+
+    /// The platform's time, from its last `Date` and the time since; `None` before the first.
+    #[must_use]
+    pub fn now(&self) -> Option<Timestamp> {
+        let clock = *self.0.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let (date, at) = clock?;
+        date.checked_add(at.elapsed()).ok()
+    }
+
+    /// Makes a call with the next slot.
+    pub(super) async fn call(&self, call: &Call) -> Result<Reply, Error> {
+        let slot = self.slot().await?;
+        self.call_with(slot, call).await
+    }
+
+    /// Makes a call with this slot, and once more with a new token if the platform refuses this one: a parsed 401 is a
+    /// certain refusal, so this holds for a POST too. Both together keep within the call's timeout, because others reckon
+    /// from it when a lost call can no longer commit.
+    pub(super) async fn call_with(&self, slot: Slot, call: &Call) -> Result<Reply, Error> {
+        let deadline = Instant::now() + call.limits.timeout;
+        let Slot { permit, token } = slot;
+        // Spent by being sent, whatever comes back.
+        drop(permit);
+        let refused = match self.send_as(&token, call, call.limits).await {
+            Err(Error::Refused(error)) if is_bad_token(&error) => error,
+            other => return other,
+        };
+        self.0.tokens.invalidate(&token);
+        let Slot { permit, token } = match tokio::time::timeout_at(deadline, self.slot()).await {
+            Ok(Ok(slot)) => slot,
+            // The platform's own answer says more than that there is no other token at the moment.
+            Ok(Err(Error::Credential(CredentialError::Unavailable(_)))) | Err(_) => return Err(Error::Refused(refused)),
+            Ok(Err(other)) => return Err(other),
+        };
+        drop(permit);
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let second = self.send_as(&token, call, Limits { timeout, ..call.limits }).await;
+        if matches!(&second, Err(Error::Refused(error)) if is_bad_token(error)) {
+            self.0.tokens.invalidate(&token);
+        }
+        second
+    }
+
+    /// Sends a call once, with any token, and classifies what comes back. Costs no slot.
+    pub(super) async fn send_as(&self, token: &AccessToken, call: &Call, limits: Limits) -> Result<Reply, Error> {
+        let operation = call.operation;
+        let request = self.request(token, call)?;
+        let begun = Instant::now();
+        let sent = self.0.transport.send(request, limits).await;
+        let milliseconds = begun.elapsed().as_millis();
+        let response = sent.map_err(|error| {
+            tracing::debug!(operation = operation.name(), %error, milliseconds, "platform call");
+            match error {
+                TransportError::NotSent(reason) => Error::NotSent { operation, reason: clean(&reason) },
+                TransportError::Lost(reason) => {
+                    Error::Unknown { operation, status: None, reason: clean(&reason), correlation_id: None, retry_after: None }
+                }
+            }
+        })?;
+        let status = response.status();
+        let correlation = correlation_id(response.headers());
+        tracing::debug!(operation = operation.name(), status = status.as_u16(), correlation, milliseconds, "platform call");
+        if status.is_success() {
+            self.learn_time(&response);
+            return Ok(Reply { operation, response });
+        }
+        let error = refusal(operation, status, response.headers(), response.body());
+        if status.as_u16() == 429 {
+            self.0.budget.hold_until(Instant::now() + error.retry_after().unwrap_or(DEFAULT_HOLD));
+        }
+        if error.outcome_is_known() {
+            // Only the platform's own answers set the clock, not those of something in between.
+            self.learn_time(&response);
+        }
+        Err(error)
+    }
+
+    fn request(&self, token: &AccessToken, call: &Call) -> Result<Request<Bytes>, Error> {
+        let unusable = |reason: &str| Error::NotSent { operation: call.operation, reason: reason.to_owned() };
+        let bearer = token.bearer().ok_or_else(|| unusable("the token fits no header"))?;
+        let mut builder = Request::builder()
+            .method(call.method.clone())
+            .uri(format!("{}{}", self.0.endpoints.api, call.path))
+            .header(ACCEPT, "application/json")
+            .header(AUTHORIZATION, bearer);
+        if call.body.is_some() {
+            builder = builder.header(CONTENT_TYPE, "application/json");
+        }
+        builder.body(call.body.clone().unwrap_or_default()).map_err(|_| unusable("the URL cannot be used"))
+    }
+
+    fn learn_time(&self, response: &Response<Bytes>) {
+        if let Some(date) = date(response.headers()) {
+            *self.0.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
+        }
+    }
+
+    /// A call of the usual size.
+    pub(super) fn one(&self, operation: Operation, method: Method, path: String) -> Call {
+        let limits = Limits { timeout: self.0.timeouts.call, max_body: MAX_ONE };
+        Call { operation, method, path, body: None, limits }
+    }
+}
+
+/// Whether the platform refused the token itself: bad, revoked or expired (SPEC).
+fn is_bad_token(error: &ApiError) -> bool {
+    error.status == 401 && error.code == "bad.credentials"
+}
+
+impl Call {
+    /// With a JSON body.
+    pub(super) fn with_json(mut self, body: &Value) -> Self {
+        self.body = Some(Bytes::from(body.to_string()));
+        self
+    }
+}
+
+impl Reply {
+    /// The body's length, decompressed.
+    pub(super) fn len(&self) -> usize {
+        self.response.body().len()
+    }
+
+    /// When the platform answered.
+    pub(super) fn date(&self) -> Option<Timestamp> {
+        date(self.response.headers())
+    }
+
+    /// Reads the body. A success that cannot be read is an unknown outcome.
+    pub(super) fn read<T>(self, read: impl FnOnce(Value) -> Result<T, Unreadable>) -> Result<T, Error> {
+        let Self { operation, response } = self;
+        let (parts, body) = response.into_parts();
+        let parsed = serde_json::from_slice(&body);
+        if let Ok(mut body) = body.try_into_mut() {
+            // It may have held a secret.
+            body.zeroize();
+        }
+        let result = parsed.map_err(|_| Unreadable("not JSON".to_owned())).and_then(read);
+        result.map_err(|unreadable| Error::Unknown {
+            operation,
+            status: Some(parts.status.as_u16()),
+            reason: format!("the answer cannot be read: {unreadable}"),
+            correlation_id: correlation_id(&parts.headers),
+            retry_after: None,
+        })
+    }
+}
