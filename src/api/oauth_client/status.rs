@@ -1,0 +1,180 @@
+//! The status of a `GenesysOAuthClient`: what the operator last saw and did. Types only; status is memory, not authority.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{DeletionPolicy, DesiredState, GrantType};
+
+/// What the operator last saw and did.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GenesysOAuthClientStatus {
+    /// The generation of spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Ready, Synced, CredentialExpiring, ScopeDrift, Rotating, Reconciling and Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+
+    /// The organization in which the client was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<RecordedOrganization>,
+
+    /// The id of the published client on the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+
+    /// The grant type with which the client was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_type: Option<GrantType>,
+
+    /// Whether the client was created as a public one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_client: Option<bool>,
+
+    /// The state that the operator last gave the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_state: Option<DesiredState>,
+
+    /// The number of the published credential: each create and each reset of a secret takes the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+
+    /// The revision that was verified last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_revision: Option<i64>,
+
+    /// The generation of spec that the platform was last seen to match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synced_generation: Option<i64>,
+
+    /// When the published secret came into being, by the platform's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Timestamp>,
+
+    /// A call whose outcome could be lost, written down before it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+
+    /// The nonces of the markers that this object gave to clients, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 24))]
+    pub issued_nonces: Vec<String>,
+
+    /// Clients of this object that are on their way to deletion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub retiring: Vec<RetiringClient>,
+
+    /// When secrets were asked for in the last hour: at most three are allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub mints: Vec<Timestamp>,
+
+    /// What the defaults that depend on other fields came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Effective>,
+
+    /// The Secret, as servicebinding.io looks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+
+    /// A Secret of a former name, kept for a while for workloads that still mount it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_secret: Option<FormerSecret>,
+}
+
+/// The organization that an object's client belongs to.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedOrganization {
+    /// Name of the GenesysOrganization.
+    pub name: String,
+    /// The platform's id of the organization.
+    pub id: String,
+}
+
+/// A call whose outcome could be lost.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// What is about to be done.
+    pub operation: IntentOperation,
+    /// The client whose secret is reset. Absent for Create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The nonce in the marker of the client that is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// The revision that the new credential will have.
+    pub revision: i64,
+    /// How often the call was begun.
+    pub attempt: i64,
+    /// The process that owns the intent: a random id of each start.
+    pub epoch: String,
+    /// When the intent was first written.
+    pub started_at: Timestamp,
+}
+
+/// The operations whose outcome could be lost.
+#[derive(JsonSchema, Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub enum IntentOperation {
+    /// A client is created.
+    Create,
+    /// The secret of a client is reset.
+    Reset,
+}
+
+/// A client on its way to deletion.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RetiringClient {
+    /// The client's id on the platform.
+    pub client_id: String,
+    /// The step that it is in; written before the call that it names.
+    pub state: RetiringState,
+    /// When it entered this state.
+    pub since: Timestamp,
+}
+
+/// The steps of a retirement.
+#[derive(JsonSchema, Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub enum RetiringState {
+    /// The client is being made inactive.
+    Inactivating,
+    /// The client is being deleted.
+    Deleting,
+}
+
+/// Defaults that depend on other fields, as they came out.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Effective {
+    /// The Secret that receives the credentials.
+    pub secret_name: String,
+    /// What happens to the client when the object is deleted.
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// The Secret to bind to (servicebinding.io).
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Binding {
+    /// Name of the Secret.
+    pub name: String,
+}
+
+/// A Secret of a former name.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerSecret {
+    /// Name of the Secret.
+    pub name: String,
+    /// When it is removed.
+    pub remove_after: Timestamp,
+}

@@ -1,0 +1,180 @@
+//! `GenesysOrganization`: a connection to one Genesys Cloud organization, and who may use it for what. Types only; decides nothing.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::oauth_client::GrantType;
+
+/// Desired state of a connection to one Genesys Cloud organization.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[kube(
+    group = "oauth.genesys-operator.io",
+    version = "v1alpha1",
+    kind = "GenesysOrganization",
+    plural = "genesysorganizations",
+    shortname = "gorg",
+    category = "genesys",
+    status = "GenesysOrganizationStatus",
+    derive = "PartialEq",
+    doc = "A connection to one Genesys Cloud organization: its region, the operator's own credential, and which namespaces may use it for which clients. Its Events land in namespace default.",
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region", description = "The region of the organization"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether the operator can work in the organization"
+    ),
+    printcolumn(
+        name = "Organization-ID",
+        type_ = "string",
+        json_path = ".status.organizationId",
+        description = "The platform's id of the organization",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "The reason of the Ready condition",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct GenesysOrganizationSpec {
+    /// The region that the organization lives in, for example `us-east-1` or `eu-central-1`. Immutable.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z0-9-]+$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("region is immutable: an organization can't move; create another GenesysOrganization"))]
+    pub region: String,
+
+    /// The Secret, in the operator's own namespace, with the credential of the operator's own OAuth client.
+    pub credentials_secret_ref: CredentialsSecretRef,
+
+    /// The platform's id of the organization that the credential must belong to. Under a credential of any other organization nothing is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub expected_organization_id: Option<String>,
+
+    /// How many requests a minute the operator may send to the Platform API, 1 to 300. The platform allows 300 a token.
+    #[serde(default = "default_requests_per_minute")]
+    #[schemars(range(min = 1, max = 300))]
+    pub requests_per_minute: u32,
+
+    /// Nothing is written to the platform or to Secrets for any object of this organization while this is true.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Which namespaces may use the organization for what. A client is allowed if one entry whose selector matches its namespace
+    /// allows all that it asks for; entries are not added up. Without a matching entry everything is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub access: Vec<AccessRule>,
+}
+
+fn default_requests_per_minute() -> u32 {
+    60
+}
+
+/// Names a Secret in the operator's namespace and its keys.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialsSecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key of the client id.
+    #[serde(default = "default_client_id_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub client_id_key: String,
+    /// Key of the client secret.
+    #[serde(default = "default_client_secret_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub client_secret_key: String,
+}
+
+fn default_client_id_key() -> String {
+    "clientId".into()
+}
+
+fn default_client_secret_key() -> String {
+    "clientSecret".into()
+}
+
+/// What the namespaces of one selector may ask of an organization.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRule {
+    /// Name of this entry, for messages.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Labels that a namespace must have. An empty selector matches every namespace.
+    pub namespace_selector: LabelSelector,
+    /// Grant types that are allowed; `["*"]` allows all. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 32)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(validation = Rule::new("self.all(g, g in ['*', 'ClientCredentials', 'AuthorizationCode', 'SAML2Bearer'])").message("grantTypes may list ClientCredentials, AuthorizationCode and SAML2Bearer, or [\"*\"] for all"))]
+    pub grant_types: Vec<String>,
+    /// Names or ids of roles that are allowed; `["*"]` allows all. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub roles: Vec<String>,
+    /// Names or ids of divisions that are allowed, and the word `home`; `["*"]` allows all. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub divisions: Vec<String>,
+    /// Scopes that are allowed; `["*"]` allows all. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub scopes: Vec<String>,
+}
+
+/// What the operator last saw of an organization.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct GenesysOrganizationStatus {
+    /// The generation of spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Ready, Authenticated, PermissionsSufficient, Reconciling and Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+
+    /// The platform's id of the organization that the credential belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
+
+    /// The organization's name on the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_name: Option<String>,
+
+    /// The id of the operator's own OAuth client; no object may manage it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
+impl AccessRule {
+    /// Whether the entry allows a grant type.
+    #[must_use]
+    pub fn allows_grant(&self, grant: GrantType) -> bool {
+        let name = match grant {
+            GrantType::ClientCredentials => "ClientCredentials",
+            GrantType::AuthorizationCode => "AuthorizationCode",
+            GrantType::SAML2Bearer => "SAML2Bearer",
+        };
+        allows(&self.grant_types, name)
+    }
+}
+
+/// Whether a list of names allows one: it is listed, or the list is `["*"]`.
+#[must_use]
+pub fn allows(list: &[String], name: &str) -> bool {
+    list.iter().any(|entry| entry == "*" || entry == name)
+}

@@ -1,0 +1,80 @@
+//! What every pass shares: clients, settings, memory, sessions, and the sources of time and chance. Holds no decision.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::Client;
+
+use super::{memory::Memory, sessions::Sessions};
+use crate::{
+    genesys::{Regions, Transport},
+    marker::{NONCE_LENGTH, nonce},
+    observability::events::Events,
+    settings::Settings,
+};
+
+/// Where time and chance come from, so that a test can own both.
+pub trait Chance: Send + Sync {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+    /// Ten random bytes.
+    fn bytes(&self) -> [u8; NONCE_LENGTH];
+    /// A number between 0 and 1, for jitter.
+    fn fraction(&self) -> f64;
+}
+
+/// The machine's clock and its random numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemChance;
+
+impl Chance for SystemChance {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn bytes(&self) -> [u8; NONCE_LENGTH] {
+        rand::random()
+    }
+
+    fn fraction(&self) -> f64 {
+        rand::random()
+    }
+}
+
+/// What every pass shares.
+pub struct Context {
+    /// The Kubernetes API, for calls.
+    pub client: Client,
+    /// The flags.
+    pub settings: Settings,
+    /// The regions that are known.
+    pub regions: Regions,
+    /// How calls reach the platform.
+    pub transport: Arc<dyn Transport>,
+    /// Time and chance.
+    pub chance: Arc<dyn Chance>,
+    /// What this process remembers of each object.
+    pub memory: Memory,
+    /// The organizations that this process is logged in to.
+    pub sessions: Sessions,
+    /// The one recorder of Events.
+    pub events: Events,
+    /// The random id of this process, which marks the intents that it wrote.
+    pub epoch: String,
+    /// The id of this cluster in markers.
+    pub cluster_id: String,
+}
+
+impl Context {
+    /// The wall clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.chance.now()
+    }
+
+    /// A new nonce for a marker.
+    #[must_use]
+    pub fn nonce(&self) -> String {
+        nonce(self.chance.bytes())
+    }
+}

@@ -1,0 +1,171 @@
+//! What this process remembers of each object between passes. Everything in it may be lost at any time: it saves calls and waiting, never correctness.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::secret::Credential;
+
+/// A call of this process whose outcome is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct LostCall {
+    /// The revision of the intent under which it was sent.
+    pub revision: i64,
+    /// When the call's time was up.
+    pub deadline: Instant,
+}
+
+/// The first sight of an intent, on the local clock.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    /// The process that owned it.
+    pub epoch: String,
+    /// Its attempt.
+    pub attempt: i64,
+    /// When this process saw it first in this form.
+    pub since: Instant,
+}
+
+/// A pause after a failure, ended early by any change of what it depended on.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    /// Until when nothing is tried.
+    pub until: Instant,
+    /// What the failure depended on.
+    pub circumstances: Circumstances,
+}
+
+/// What a decision depends on beside the platform: a change of it ends a pause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// The object's generation.
+    pub generation: Option<i64>,
+    /// Whether the object is being deleted.
+    pub deleting: bool,
+    /// Whether the person asked to let the object go.
+    pub let_go: bool,
+    /// The session with the organization, and the generation of its object.
+    pub organization: (u64, Option<i64>),
+    /// The resourceVersion of the Secret.
+    pub secret: Option<String>,
+    /// The labels of the namespace, which `access` judges.
+    pub namespace_labels: Vec<(String, String)>,
+}
+
+/// What this process remembers of one object.
+#[derive(Clone, Debug, Default)]
+pub struct Recollection {
+    /// The resourceVersion of our own last write of the object.
+    pub written: Option<u64>,
+    /// The intent that was found.
+    pub intent: Option<Sighting>,
+    /// A call without an answer.
+    pub lost_call: Option<LostCall>,
+    /// A credential that was issued and is not in its Secret yet.
+    pub held: Option<Credential>,
+    /// When the credential was published by this process, or first seen by it.
+    pub published: Option<(i64, Instant)>,
+    /// The revision that was verified by this process, and when.
+    pub verified: Option<(i64, Instant)>,
+    /// When a credential is verified once more, because a late reset could still have spoilt it.
+    pub verify_again: Option<Instant>,
+    /// The first of an unbroken row of answers that the credential is invalid.
+    pub refused_since: Option<(i64, Instant)>,
+    /// The first of an unbroken row of verifications that decided nothing.
+    pub undecided_since: Option<(i64, Instant)>,
+    /// The digest of a Secret that was edited, and verified as it is.
+    pub edited_but_proven: Option<String>,
+    /// The revision whose credential was refuted.
+    pub refuted: Option<i64>,
+    /// The first 404 for the client.
+    pub missing_since: Option<Instant>,
+    /// A reply to an update that still differed: generation and `dateModified`.
+    pub unheeded: Option<(i64, Option<Timestamp>)>,
+    /// What was in force when access was granted last.
+    pub accepted: Option<Circumstances>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// The pause after the last failure.
+    pub hold: Option<Hold>,
+    /// Since when the organization answered a deletion with nothing but refusals.
+    pub deletion_refused_since: Option<Instant>,
+}
+
+/// What this process remembers, by the uid of the object.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<HashMap<String, Recollection>>);
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Recollection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of what is remembered of an object.
+    #[must_use]
+    pub fn recall(&self, uid: &str) -> Recollection {
+        self.lock().get(uid).cloned().unwrap_or_default()
+    }
+
+    /// Changes what is remembered of an object.
+    pub fn remember<T>(&self, uid: &str, change: impl FnOnce(&mut Recollection) -> T) -> T {
+        change(self.lock().entry(uid.to_owned()).or_default())
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+}
+
+impl Recollection {
+    /// Since when an intent stands unchanged before this process; remembers the first sight.
+    pub fn first_sight(&mut self, epoch: &str, attempt: i64, now: Instant) -> Instant {
+        match &self.intent {
+            Some(seen) if seen.epoch == epoch && seen.attempt == attempt => seen.since,
+            _ => {
+                self.intent = Some(Sighting { epoch: epoch.to_owned(), attempt, since: now });
+                now
+            }
+        }
+    }
+}
+
+/// The shortest pause after a failure.
+const FIRST_PAUSE: Duration = Duration::from_secs(3);
+/// The longest pause after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The pause after the nth failure in a row: 3 s, doubling to 5 min, of which up to a fifth is jitter.
+#[must_use]
+pub fn pause(failures: u32, fraction: f64) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10));
+    doubled.min(LONGEST_PAUSE).mul_f64(1.0 - 0.2 * fraction.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_from_three_seconds_to_five_minutes() {
+        assert_eq!(pause(1, 0.0), Duration::from_secs(3));
+        assert_eq!(pause(2, 0.0), Duration::from_secs(6));
+        assert_eq!(pause(50, 0.0), Duration::from_secs(300));
+        assert!(pause(1, 1.0) >= Duration::from_millis(2400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_intent_is_timed_from_its_first_sight_in_this_form() {
+        let mut memory = Recollection::default();
+        let start = Instant::now();
+        assert_eq!(memory.first_sight("other", 1, start), start);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(memory.first_sight("other", 1, Instant::now()), start);
+        assert_eq!(memory.first_sight("other", 2, Instant::now()), Instant::now(), "another attempt starts anew");
+    }
+}

@@ -1,0 +1,53 @@
+//! The controllers: one folder a kind. This file starts them and waits for their end; it decides nothing.
+//!
+//! A reconcile reads as `observe` (I/O) → `validate` → `decide` → `plan` (pure) → `apply` (I/O) → `status` (pure).
+
+pub mod context;
+pub mod error;
+pub mod kubernetes;
+pub mod memory;
+pub mod oauth_client;
+pub mod organization;
+pub mod sessions;
+
+use std::{pin::Pin, sync::Arc};
+
+use futures::future::{BoxFuture, join_all};
+use kube::Client;
+
+use context::Context;
+
+/// The two clients of the Kubernetes API: calls have a deadline, watches have none of their own.
+#[derive(Clone)]
+pub struct Clients {
+    /// For calls.
+    pub calls: Client,
+    /// For watches.
+    pub watches: Client,
+}
+
+/// Resolves when the controllers are to stop.
+pub type Stop = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+/// Runs every controller until `shutdown` resolves, then lets the passes under way finish.
+pub async fn run(clients: &Clients, context: Arc<Context>, shutdown: impl Future<Output = ()> + Send + 'static) {
+    let (stop, stopped) = tokio::sync::watch::channel(());
+    let stopping = async move {
+        shutdown.await;
+        tracing::info!("stopping: passes under way are finished first");
+        drop(stop);
+    };
+    let until_stopped = || {
+        let mut stopped = stopped.clone();
+        Box::pin(async move { while stopped.changed().await.is_ok() {} }) as Stop
+    };
+    let mut controllers: Vec<BoxFuture<'_, ()>> = vec![Box::pin(organization::run(clients, context.clone(), until_stopped()))];
+    if context.settings.watch_namespaces.is_empty() {
+        controllers.push(Box::pin(oauth_client::run(clients, context.clone(), oauth_client::Scope::Cluster, until_stopped())));
+    }
+    for namespace in &context.settings.watch_namespaces {
+        let scope = oauth_client::Scope::Namespace(namespace.clone());
+        controllers.push(Box::pin(oauth_client::run(clients, context.clone(), scope, until_stopped())));
+    }
+    tokio::join!(stopping, join_all(controllers));
+}

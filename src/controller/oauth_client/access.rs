@@ -1,0 +1,168 @@
+//! Judges what a client asks for against an organization's `access`: one entry must allow all of it. Pure.
+
+use std::collections::BTreeMap;
+
+use kube::core::{Selector, SelectorExt as _};
+
+use crate::{
+    api::{
+        oauth_client::GrantType,
+        organization::{AccessRule, allows},
+    },
+    genesys::Resolved,
+};
+
+/// What a client asks for, by resolved id.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// The labels of its namespace.
+    pub namespace_labels: &'a BTreeMap<String, String>,
+    /// Its grant type.
+    pub grant: GrantType,
+    /// Its roles and divisions.
+    pub resolved: &'a Resolved,
+    /// The id of the home division, where roles are asked for.
+    pub home_division: Option<&'a str>,
+    /// Its scopes.
+    pub scopes: &'a [String],
+}
+
+/// Whether one entry allows all of it; otherwise what the closest entry lacks.
+pub fn judge(rules: &[AccessRule], request: &Request<'_>) -> Result<(), String> {
+    let matching: Vec<_> = rules.iter().filter(|rule| selects(rule, request.namespace_labels)).collect();
+    let mut refusals = vec![];
+    for rule in matching {
+        let lacking = lacking(rule, request);
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        refusals.push((lacking.len(), format!("entry {:?} does not allow {}", rule.name, lacking.join(", "))));
+    }
+    refusals.sort_by_key(|(count, _)| *count);
+    Err(match refusals.into_iter().next() {
+        Some((_, closest)) => {
+            format!("the organization's access refuses this: {closest}; ask its owner to allow it in one entry, or ask for less")
+        }
+        None => format!(
+            "the organization's access has no entry for namespace {:?}; ask its owner to add one whose namespaceSelector matches the labels of the namespace",
+            request.namespace
+        ),
+    })
+}
+
+fn selects(rule: &AccessRule, labels: &BTreeMap<String, String>) -> bool {
+    // A selector that can't be read matches nothing: refusing is the safe side.
+    Selector::try_from(rule.namespace_selector.clone()).is_ok_and(|selector| selector.matches(labels))
+}
+
+fn lacking(rule: &AccessRule, request: &Request<'_>) -> Vec<String> {
+    let mut lacking = vec![];
+    if !rule.allows_grant(request.grant) {
+        lacking.push(format!("grantType {:?}", request.grant));
+    }
+    for (id, name) in &request.resolved.role_names {
+        if !allows(&rule.roles, id) && !allows(&rule.roles, name) {
+            lacking.push(format!("role {name:?}"));
+        }
+    }
+    for (id, name) in &request.resolved.division_names {
+        let home = request.home_division == Some(id.as_str()) && allows(&rule.divisions, "home");
+        if !home && !allows(&rule.divisions, id) && !allows(&rule.divisions, name) {
+            lacking.push(if id == "*" { "all divisions".to_owned() } else { format!("division {name:?}") });
+        }
+    }
+    for scope in request.scopes {
+        if !allows(&rule.scopes, scope) {
+            lacking.push(format!("scope {scope:?}"));
+        }
+    }
+    lacking
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn rule(name: &str, label: &str, roles: &[&str], divisions: &[&str]) -> AccessRule {
+        AccessRule {
+            name: name.into(),
+            namespace_selector: LabelSelector {
+                match_labels: Some([("team".to_owned(), label.to_owned())].into()),
+                ..LabelSelector::default()
+            },
+            grant_types: strings(&["ClientCredentials"]),
+            roles: strings(roles),
+            divisions: strings(divisions),
+            scopes: vec![],
+        }
+    }
+
+    fn decided(entries: &[AccessRule], roles: &[(&str, &str)], divisions: &[(&str, &str)]) -> Result<(), String> {
+        let pairs = |list: &[(&str, &str)]| list.iter().map(|(id, name)| ((*id).to_owned(), (*name).to_owned())).collect();
+        let resolved = Resolved { role_names: pairs(roles), division_names: pairs(divisions), ..Resolved::default() };
+        let labels = [("team".to_owned(), "billing".to_owned())].into();
+        judge(
+            entries,
+            &Request {
+                namespace: "billing",
+                namespace_labels: &labels,
+                grant: GrantType::ClientCredentials,
+                resolved: &resolved,
+                home_division: Some("d0"),
+                scopes: &[],
+            },
+        )
+    }
+
+    const EMPLOYEE: (&str, &str) = ("r1", "employee");
+    const ADMIN: (&str, &str) = ("r2", "admin");
+    const HOME: (&str, &str) = ("d0", "Home");
+    const SALES: (&str, &str) = ("d1", "Sales");
+
+    #[test]
+    fn absent_means_nothing() {
+        let message = decided(&[], &[EMPLOYEE], &[HOME]).unwrap_err();
+        assert!(message.contains("no entry for namespace \"billing\""), "{message}");
+        assert!(decided(&[rule("a", "billing", &[], &["*"])], &[EMPLOYEE], &[HOME]).unwrap_err().contains("role \"employee\""));
+        assert!(decided(&[rule("a", "other", &["*"], &["*"])], &[EMPLOYEE], &[HOME]).unwrap_err().contains("no entry for"));
+    }
+
+    #[test]
+    fn names_ids_home_and_stars_allow() {
+        for (roles, divisions) in [(&["employee"], &["home"]), (&["r1"], &["d0"]), (&["*"], &["*"]), (&["employee"], &["Home"])] {
+            assert_eq!(decided(&[rule("a", "billing", roles, divisions)], &[EMPLOYEE], &[HOME]), Ok(()), "{roles:?} {divisions:?}");
+        }
+        assert!(decided(&[rule("a", "billing", &["*"], &["home"])], &[EMPLOYEE], &[SALES]).unwrap_err().contains("division \"Sales\""));
+        assert!(
+            decided(&[rule("a", "billing", &["*"], &["home", "Sales"])], &[EMPLOYEE], &[("*", "*")]).unwrap_err().contains("all divisions")
+        );
+    }
+
+    #[test]
+    fn entries_are_not_added_up() {
+        let rules = [rule("roles", "billing", &["employee"], &["home"]), rule("more", "billing", &["admin"], &["home"])];
+        assert!(decided(&rules, &[EMPLOYEE, ADMIN], &[HOME]).is_err());
+        assert_eq!(decided(&rules, &[ADMIN], &[HOME]), Ok(()));
+    }
+
+    #[test]
+    fn the_grant_type_counts() {
+        let mut closed = rule("a", "billing", &["*"], &["*"]);
+        closed.grant_types = strings(&["AuthorizationCode"]);
+        assert!(decided(&[closed], &[EMPLOYEE], &[HOME]).unwrap_err().contains("grantType ClientCredentials"));
+    }
+
+    #[test]
+    fn an_empty_selector_matches_every_namespace() {
+        let mut open = rule("a", "x", &["*"], &["*"]);
+        open.namespace_selector = LabelSelector::default();
+        assert_eq!(decided(&[open], &[EMPLOYEE], &[HOME]), Ok(()));
+    }
+}

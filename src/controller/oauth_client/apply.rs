@@ -1,0 +1,69 @@
+//! Carries out a plan, step by step (talks to the network). Each step may be run again from the start; the first that fails ends the pass.
+
+use super::{
+    mint,
+    observation::Observation,
+    pass::Pass,
+    plan::{Again, Plan, Step},
+    publish::{self, Freshness},
+    retire,
+    status::Moment,
+    update, verify,
+};
+use crate::{api::GenesysOAuthClientStatus, controller::error::Error};
+
+/// Carries out a plan. Afterwards the pass knows where the object stands and when the next pass is due.
+pub async fn apply(pass: &mut Pass<'_>, seen: &Observation, plan: &Plan) -> Result<(), Error> {
+    let mut moment = None;
+    let mut again = Again::AtResync;
+    for step in &plan.steps {
+        pass.moment.clone_from(&plan.moment);
+        pass.again = Again::AtResync;
+        run(pass, seen, step).await?;
+        again = again.or(pass.again);
+        let said = pass.moment.take().filter(|said| plan.moment.as_ref() != Some(said));
+        // The words of the first step that has some; but what needs a person comes first.
+        if moment.is_none() || matches!(said, Some(Moment::Stalled(..))) {
+            moment = said.or(moment);
+        }
+    }
+    let silent = plan.steps.is_empty();
+    pass.moment = if silent { plan.moment.clone() } else { moment };
+    pass.again = if again == Again::AtResync { plan.again } else { again };
+    Ok(())
+}
+
+async fn run(pass: &mut Pass<'_>, seen: &Observation, step: &Step) -> Result<(), Error> {
+    match step {
+        Step::Publish(credential) => publish::publish(pass, seen, credential, Freshness::Unknown).await,
+        Step::Finish(credential) => publish::finish(pass, seen, credential, Freshness::Unknown).await,
+        Step::Own { nonces, published } => own(pass, seen, nonces, published.as_ref()).await,
+        Step::EnterRetirement(ids) => retire::enter(pass, ids).await,
+        Step::Mint(wanted) => mint::mint(pass, seen, wanted).await,
+        Step::Update => update::update(pass, seen).await,
+        Step::StoreSecret(credential) => publish::store_again(pass, seen, credential).await,
+        Step::DropFormerSecret => publish::drop_former(pass, seen).await,
+        Step::Verify(credential) => verify::verify(pass, seen, credential).await,
+        Step::Retire => retire::retire(pass, seen).await,
+    }
+}
+
+/// Writes down the clients that this object finds again after its status was lost.
+async fn own(
+    pass: &mut Pass<'_>,
+    seen: &Observation,
+    nonces: &[String],
+    published: Option<&crate::secret::Credential>,
+) -> Result<(), Error> {
+    let known = |status: &GenesysOAuthClientStatus, nonce: &String| status.issued_nonces.contains(nonce);
+    for nonce in nonces {
+        if !known(&pass.status, nonce) {
+            pass.status.issued_nonces.push(nonce.clone());
+        }
+    }
+    pass.commit_status().await?;
+    match published {
+        Some(credential) => publish::finish(pass, seen, credential, Freshness::Unknown).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,304 @@
+//! The end of an object (talks to the network): its clients and Secrets go as `deletionPolicy` says, then the finalizer. Ignores suspend, access and rules of the object; never hangs in silence.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use kube::{
+    Resource as _, ResourceExt as _,
+    api::{Patch, PatchParams},
+    runtime::controller::Action,
+    runtime::events::EventType,
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{
+    observation::{Organization, Readiness, known_ids, readiness},
+    observe,
+    pass::Pass,
+    plan::Again,
+    reconcile::{finish, held_back},
+    retire::{inactivate, inactivate_and_delete},
+    status::Moment,
+};
+use crate::{
+    api::{FIELD_MANAGER, FINALIZER, LET_GO_ANNOTATION, oauth_client::DeletionPolicy},
+    controller::{
+        error::{During as _, Error},
+        kubernetes::{delete_secret, remove_finalizer, secrets},
+        memory::Circumstances,
+        sessions::{Session, Standing},
+    },
+    genesys::{self, ErrorClass},
+    marker::{Owner, without_marker},
+    secret::{self, Found, Ownership},
+};
+
+/// How long an organization must have refused everything until the let-go annotation counts while it exists.
+const REFUSED_LONG_ENOUGH: Duration = Duration::from_secs(3600);
+
+/// What stands between an object and its end.
+enum Obstacle {
+    /// A while.
+    Wait(Duration, String),
+    /// A person.
+    Blocked(String),
+    /// The platform's answer.
+    Platform(genesys::Error),
+}
+
+/// One pass over an object that is being deleted.
+pub async fn cleanup(pass: &mut Pass<'_>) -> Result<Action, Error> {
+    let object = pass.object.clone();
+    if !object.finalizers().iter().any(|name| name == FINALIZER) {
+        pass.context.memory.forget(&pass.uid());
+        return Ok(Action::await_change());
+    }
+    let organization = observe::organization(pass.context, &object.spec.organization_ref.name).await?;
+    if matches!(organization, Organization::NotOurs) {
+        return Ok(Action::requeue(pass.context.settings.resync_interval.as_duration()));
+    }
+    let circumstances = circumstances(pass, &organization);
+    if let Some(left) = held_back(pass, &circumstances) {
+        return Ok(Action::requeue(left));
+    }
+    let (owner, ownership) = observe::identity(pass.context, &object);
+    let obstacle = match remove_clients(pass, &organization, &owner).await? {
+        Ok(()) => {
+            end_secrets(pass, &ownership).await?;
+            return let_object_go(pass).await;
+        }
+        Err(obstacle) => obstacle,
+    };
+    if let Some(ids) = may_let_go(pass, &organization, &obstacle) {
+        let note = format!("let go without deleting: {}", if ids.is_empty() { "no client".to_owned() } else { ids.join(", ") });
+        tracing::warn!(target: "audit", object = %object.name_any(), clients = ids.join(","), "a person let the object go");
+        pass.event(EventType::Warning, "LetGo", &note).await;
+        end_secrets(pass, &ownership).await?;
+        return let_object_go(pass).await;
+    }
+    show(pass, obstacle);
+    finish(pass, &circumstances).await
+}
+
+fn circumstances(pass: &Pass<'_>, organization: &Organization) -> Circumstances {
+    let version = match (organization, pass.context.sessions.standing(&pass.object.spec.organization_ref.name)) {
+        (Organization::Ready(organization, session), _) => (session.version, organization.metadata.generation),
+        (_, Standing::NotReady { version, .. }) => (version, None),
+        _ => (0, None),
+    };
+    Circumstances {
+        generation: pass.object.metadata.generation,
+        deleting: true,
+        let_go: pass.object.annotations().get(LET_GO_ANNOTATION).is_some_and(|value| value == "true"),
+        organization: version,
+        ..Circumstances::default()
+    }
+}
+
+fn show(pass: &mut Pass<'_>, obstacle: Obstacle) {
+    let how = format!("to delete the object without its client, annotate it with {LET_GO_ANNOTATION}=true");
+    (pass.moment, pass.again) = match obstacle {
+        Obstacle::Wait(wait, message) => (Some(Moment::Deleting(message)), Again::After(wait)),
+        Obstacle::Blocked(message) => (Some(Moment::DeletionBlocked(format!("{message}; {how}"))), Again::Backoff),
+        Obstacle::Platform(error) => match error.class() {
+            ErrorClass::Throttled | ErrorClass::Unavailable => (
+                Some(Moment::Deleting(format!("the platform can't be worked now: {error}"))),
+                error.retry_after().map_or(Again::Backoff, Again::After),
+            ),
+            _ => {
+                let named = error.missing_permissions().map(|names| format!(" (grant {})", names.join(", "))).unwrap_or_default();
+                (
+                    Some(Moment::DeletionBlocked(format!(
+                        "the platform refuses the deletion: {error}{named}; {how}, which counts after an hour of refusals"
+                    ))),
+                    Again::Backoff,
+                )
+            }
+        },
+    };
+}
+
+/// The clients that a person lets go, if the annotation counts now: the organization is absent, suspended, or has refused everything for an hour.
+fn may_let_go(pass: &Pass<'_>, organization: &Organization, obstacle: &Obstacle) -> Option<Vec<String>> {
+    let refused = |error: &genesys::Error| match error {
+        genesys::Error::Refused(error) => matches!(error.status, 401 | 403),
+        genesys::Error::Unknown { status, .. } => status.is_none_or(|status| status >= 500),
+        genesys::Error::NotSent { .. } | genesys::Error::Credential(_) => true,
+        genesys::Error::BudgetExhausted { .. } => false,
+    };
+    let refusing = match (obstacle, organization) {
+        (Obstacle::Platform(error), _) => refused(error),
+        (Obstacle::Blocked(_), Organization::NotReady(_)) => true,
+        _ => false,
+    };
+    let now = Instant::now();
+    let since = pass.remember(|memory| {
+        memory.deletion_refused_since = if refusing { memory.deletion_refused_since.or(Some(now)) } else { None };
+        memory.deletion_refused_since
+    });
+    let asked = pass.object.annotations().get(LET_GO_ANNOTATION).is_some_and(|value| value == "true");
+    let unusable = match organization {
+        Organization::Absent => true,
+        Organization::Ready(organization, _) => organization.spec.suspend,
+        _ => false,
+    };
+    let counts = unusable || since.is_some_and(|since| now.duration_since(since) >= REFUSED_LONG_ENOUGH);
+    (asked && counts).then(|| known_ids(&pass.status).into_keys().collect())
+}
+
+/// Removes or releases every client of the object.
+async fn remove_clients(pass: &mut Pass<'_>, organization: &Organization, owner: &Owner) -> Result<Result<(), Obstacle>, Error> {
+    let status = pass.status.clone();
+    let name = pass.object.spec.organization_ref.name.clone();
+    if status.client_id.is_none() && status.intent.is_none() && status.issued_nonces.is_empty() && status.retiring.is_empty() {
+        // No call that could have made a client was ever prepared.
+        return Ok(Ok(()));
+    }
+    let session = match organization {
+        Organization::Absent => {
+            return Ok(Err(Obstacle::Blocked(format!(
+                "GenesysOrganization {name:?} does not exist, so the client can't be deleted: create it again"
+            ))));
+        }
+        Organization::NotReady(why) => {
+            return Ok(Err(Obstacle::Blocked(format!(
+                "GenesysOrganization {name:?} is not ready, so the client can't be deleted now ({why})"
+            ))));
+        }
+        Organization::Ready(organization, _) if organization.spec.suspend => {
+            return Ok(Err(Obstacle::Blocked(format!("GenesysOrganization {name:?} is suspended: the client is deleted when it is not"))));
+        }
+        Organization::Ready(_, session) => session.clone(),
+        _ => return Ok(Err(Obstacle::Wait(Duration::from_millis(300), "waiting for the organization".to_owned()))),
+    };
+    if let Some(recorded) = status.organization.as_ref().filter(|recorded| recorded.id != session.organization_id) {
+        let message = format!(
+            "GenesysOrganization {name:?} now logs in to another organization than {}, to which the client belongs: give it a credential of that one",
+            recorded.id
+        );
+        return Ok(Err(Obstacle::Blocked(message)));
+    }
+    pass.moment = Some(Moment::Deleting("the client is being removed from the platform".to_owned()));
+    pass.commit_status().await?;
+    let now = Instant::now();
+    let times = observe::times(pass.context, &pass.object);
+    let memory = pass.remember(|memory| {
+        if let Some(intent) = &status.intent {
+            memory.first_sight(&intent.epoch, intent.attempt, now);
+        }
+        memory.clone()
+    });
+    let earliest = match readiness(&pass.object, &memory, &pass.context.epoch, &times, now) {
+        Readiness::None => now,
+        Readiness::Open(earliest) => earliest,
+        Readiness::Waits(until) => {
+            let message = "a call whose outcome is not known may still make a client: waiting until a scan must show it".to_owned();
+            return Ok(Err(Obstacle::Wait(until.saturating_duration_since(now), message)));
+        }
+    };
+    Ok(release_all(pass, &session, owner, earliest).await.map_err(Obstacle::Platform))
+}
+
+async fn release_all(pass: &Pass<'_>, session: &Arc<Session>, owner: &Owner, earliest: Instant) -> Result<(), genesys::Error> {
+    let status = &pass.status;
+    let scan = session.scanner.begun_at_or_after(earliest).await?;
+    let mut ids: BTreeSet<String> = known_ids(status).into_keys().collect();
+    let ours = observe::relatives(&scan, owner, None).into_iter().filter(|relative| status.issued_nonces.contains(&relative.nonce));
+    ids.extend(ours.map(|relative| relative.client.id));
+    let policy = pass.object.effective_deletion_policy();
+    for id in ids {
+        // For a client that goes, what the scan just showed will do; one that stays is read, so that nothing of it is put back.
+        let shown = scan.clients.iter().find(|client| client.id == id).filter(|_| policy == DeletionPolicy::Delete);
+        let client = match shown {
+            Some(client) => client.clone(),
+            None => match session.platform.get_client(&id).await {
+                Err(error) if error.is_not_found() => continue,
+                result => result?,
+            },
+        };
+        let marker = client.description.as_deref().and_then(crate::marker::Marker::parse);
+        if marker.as_ref().is_some_and(|marker| marker.owner != *owner) {
+            // Somebody else's by now.
+            continue;
+        }
+        let published = status.client_id.as_ref() == Some(&id);
+        let outcome = match policy {
+            DeletionPolicy::Delete => inactivate_and_delete(session, &client).await.map(|()| "deleted"),
+            _ if !published => inactivate_and_delete(session, &client).await.map(|()| "deleted"),
+            DeletionPolicy::Deactivate => inactivate(session, &client).await.map(|()| "made inactive and kept"),
+            DeletionPolicy::Orphan => release(session, &client).await.map(|()| "kept, without its marker"),
+        };
+        let object = format!("{}/{}", pass.object.namespace().unwrap_or_default(), pass.object.name_any());
+        match outcome {
+            Ok(done) => {
+                tracing::info!(target: "audit", %object, client = %id, operation = "cleanup", outcome = done, "platform write");
+                pass.event(EventType::Normal, "ClientReleased", &format!("client {id} was {done}")).await;
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                tracing::info!(target: "audit", %object, client = %id, operation = "cleanup", outcome = %error, correlation_id = error.correlation_id(), "platform write");
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the marker from a client that is let go.
+async fn release(session: &Session, client: &genesys::OAuthClient) -> Result<(), genesys::Error> {
+    let description = client.description.as_deref().unwrap_or_default();
+    let without = without_marker(description);
+    if without == description {
+        return Ok(());
+    }
+    let mut body = client.raw.clone();
+    body.insert("description".to_owned(), json!(without));
+    session.platform.update_client(&client.id, body.into()).await.map(drop)
+}
+
+/// Removes the object's Secrets; under Orphan they only lose their owner.
+async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error> {
+    let api = secrets(&pass.context.client, &ownership.namespace);
+    let status = &pass.status;
+    let names: BTreeSet<String> = [
+        Some(pass.object.secret_name().to_owned()),
+        status.effective.as_ref().map(|effective| effective.secret_name.clone()),
+        status.former_secret.as_ref().map(|former| former.name.clone()),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|name| !name.is_empty())
+    .collect();
+    for name in names {
+        let Some(live) = api.get_opt(&name).await.during("reading the Secret")? else { continue };
+        let Found::Ours(published) = secret::read(&live, ownership) else { continue };
+        let main = status.effective.as_ref().is_none_or(|effective| effective.secret_name == name);
+        if pass.object.effective_deletion_policy() == DeletionPolicy::Orphan && main {
+            let others: Vec<_> = published
+                .secret
+                .metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .filter(|reference| reference.uid != ownership.uid)
+                .cloned()
+                .collect();
+            let patch = json!({ "metadata": { "ownerReferences": others, "resourceVersion": published.resource_version } });
+            let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+            match api.patch(&name, &parameters, &Patch::Merge(patch)).await {
+                Err(error) if crate::controller::error::is_conflict(&error) => return Err(Error::Stale),
+                result => result.map(drop).during("dropping the owner of the Secret")?,
+            }
+        } else {
+            delete_secret(&api, &live).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn let_object_go(pass: &Pass<'_>) -> Result<Action, Error> {
+    remove_finalizer(&pass.api, &pass.object).await?;
+    pass.context.memory.forget(&pass.uid());
+    tracing::info!(uid = pass.object.meta().uid, "the object's clients and Secrets are dealt with; it is gone");
+    Ok(Action::await_change())
+}

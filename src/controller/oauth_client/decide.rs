@@ -1,0 +1,380 @@
+//! From what was seen to what will be done: an ordered row of named checks, of which the first that applies makes the plan. Pure.
+
+mod settle;
+
+use std::time::Duration;
+
+use super::{
+    moments::{moment_of_error, publication},
+    observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, readiness},
+    plan::{Again, Counts, Mint, MintCall, Plan, Step},
+    status::{Edit, Moment, Publication},
+};
+use crate::{
+    api::{
+        GenesysOAuthClientStatus,
+        condition::Reason,
+        oauth_client::{DesiredState, IntentOperation},
+    },
+    genesys::ClientState,
+    marker::Marker,
+    secret::Credential,
+};
+
+/// How many creates and resets an object may ask for within an hour.
+pub const MINTS_AN_HOUR: usize = 3;
+/// How many clients of one object may be on their way to deletion.
+pub const MOST_RETIRING: usize = 8;
+/// How often a credential is verified that nothing speaks against.
+pub const VERIFICATION_INTERVAL: Duration = Duration::from_secs(86_400);
+/// How soon an organization is asked for again that this process has not looked at yet.
+const FIRST_LOOK: Duration = Duration::from_millis(300);
+
+/// Decides what the pass does.
+#[must_use]
+pub fn decide(seen: &Observation) -> Plan {
+    held_credential(seen)
+        .or_else(|| refused_by_itself(seen))
+        .or_else(|| organization_unusable(seen))
+        .or_else(|| other_organization(seen))
+        .or_else(|| intent_met(seen))
+        .or_else(|| suspended(seen))
+        .or_else(|| foreign_secret(seen))
+        .or_else(|| read_failed(seen))
+        .or_else(|| not_allowed(seen))
+        .or_else(|| intent_found(seen))
+        .or_else(|| no_client_yet(seen))
+        .or_else(|| client_in_the_way(seen))
+        .or_else(|| credential_lost(seen))
+        .unwrap_or_else(|| settle::settle(seen))
+}
+
+/// A credential that was issued and not stored comes before everything else.
+fn held_credential(seen: &Observation) -> Option<Plan> {
+    let held = seen.memory.held.as_ref()?;
+    let status = seen.status();
+    let intent = status.intent.as_ref()?;
+    let ours = intent.epoch == seen.epoch && intent.revision == held.revision;
+    let moment = (publication(&status) == Publication::Never).then(|| Moment::Creating("the issued credential is being stored".to_owned()));
+    (ours && seen.local.is_ok() && matches!(seen.organization, Organization::Ready(..)))
+        .then(|| Plan::steps(vec![Step::Publish(held.clone())], moment, Again::After(seen.times.roles)))
+}
+
+fn refused_by_itself(seen: &Observation) -> Option<Plan> {
+    let refusal = seen.local.as_ref().err()?;
+    Some(Plan::wait(Moment::Stalled(refusal.reason, refusal.message.clone()), Again::AtResync))
+}
+
+fn organization_unusable(seen: &Observation) -> Option<Plan> {
+    let name = &seen.object.spec.organization_ref.name;
+    match &seen.organization {
+        Organization::Ready(..) | Organization::NotAsked => None,
+        Organization::NotOurs => Some(Plan { steps: vec![], moment: None, again: Again::AtResync }),
+        Organization::NotYet => Some(Plan { steps: vec![], moment: None, again: Again::After(FIRST_LOOK) }),
+        Organization::Absent => {
+            let message =
+                format!("GenesysOrganization {name:?} does not exist: create it, or correct spec.organizationRef.name in a new object");
+            Some(Plan::wait(Moment::OrganizationDown(message), Again::Backoff))
+        }
+        Organization::NotReady(why) => {
+            let message = format!("GenesysOrganization {name:?} is not ready: {why}");
+            Some(Plan::wait(Moment::OrganizationDown(message), Again::Backoff))
+        }
+    }
+}
+
+fn other_organization(seen: &Observation) -> Option<Plan> {
+    let Organization::Ready(_, session) = &seen.organization else { return None };
+    let recorded = seen.status().organization?;
+    (recorded.id != session.organization_id).then(|| {
+        let message = format!(
+            "GenesysOrganization {:?} now logs in to organization {}, but this client belongs to {}: give it a credential of {2} again; until then the client is left alone",
+            recorded.name, session.organization_id, recorded.id
+        );
+        Plan::wait(Moment::Stalled(Reason::OrganizationChanged, message), Again::Backoff)
+    })
+}
+
+/// The Secret carries the revision of the intent: whoever wrote it, the intent is met.
+fn intent_met(seen: &Observation) -> Option<Plan> {
+    let status = seen.status();
+    let intent = status.intent.as_ref()?;
+    let SecretView::Ours(published) = &seen.secret else { return None };
+    (published.credential.revision == intent.revision)
+        .then(|| Plan::steps(vec![Step::Finish(published.credential.clone())], None, Again::After(seen.times.roles)))
+}
+
+fn suspended(seen: &Observation) -> Option<Plan> {
+    let Organization::Ready(organization, _) = &seen.organization else { return None };
+    let message = if seen.object.spec.suspend {
+        "spec.suspend is true: nothing is written until it is false".to_owned()
+    } else if organization.spec.suspend {
+        format!("GenesysOrganization {:?} is suspended: nothing is written until it is not", seen.object.spec.organization_ref.name)
+    } else {
+        return None;
+    };
+    let edit = if seen.status().synced_generation == seen.object.metadata.generation || only_suspend_changed(seen) {
+        Edit::Applied
+    } else {
+        Edit::Waiting
+    };
+    Some(Plan::wait(Moment::Suspended(edit, message), Again::AtResync))
+}
+
+/// Whether the platform was compared with this generation while it was suspended, and matched.
+fn only_suspend_changed(seen: &Observation) -> bool {
+    let (Some(Ok(declared)), ClientView::Present(client)) = (&seen.declared, &seen.client) else { return false };
+    let Some(marker) = client.description.as_deref().and_then(Marker::parse) else { return false };
+    let state = match seen.object.spec.state {
+        DesiredState::Active => ClientState::Active,
+        DesiredState::Inactive => ClientState::Inactive,
+    };
+    declared.request(&marker, state).differences(client).is_empty()
+}
+
+fn foreign_secret(seen: &Observation) -> Option<Plan> {
+    let SecretView::Foreign(detail) = &seen.secret else { return None };
+    let message = format!(
+        "Secret {:?} belongs to somebody else ({detail}), and is never overwritten: choose another spec.credentialsSecret.name, or remove that Secret",
+        seen.object.secret_name()
+    );
+    Some(Plan::wait(Moment::Stalled(Reason::Conflict, message), Again::Backoff))
+}
+
+fn read_failed(seen: &Observation) -> Option<Plan> {
+    let error = seen.failed.as_ref()?;
+    let (moment, again) = moment_of_error(error, &seen.status());
+    Some(Plan::wait(moment, again))
+}
+
+fn not_allowed(seen: &Observation) -> Option<Plan> {
+    let refusal = seen.declared.as_ref()?.as_ref().err()?;
+    Some(Plan::wait(Moment::Stalled(refusal.reason, refusal.message.clone()), Again::Backoff))
+}
+
+fn intent_found(seen: &Observation) -> Option<Plan> {
+    let status = seen.status();
+    let intent = status.intent.as_ref()?;
+    match readiness(&seen.object, &seen.memory, &seen.epoch, &seen.times, seen.instant) {
+        Readiness::None => return None,
+        Readiness::Waits(until) => {
+            let message = "the outcome of the last call is not known yet: the operator looks for the client before it does anything again";
+            return Some(Plan::wait(recovering(&status, message), Again::After(until.saturating_duration_since(seen.instant))));
+        }
+        Readiness::Open(_) => {}
+    }
+    let mint =
+        |call| Step::Mint(Mint { call, revision: seen.highest_revision() + 1, attempt: intent.attempt + 1, counts: Counts::AsRecovery });
+    let moment = Some(recovering(&status, "the outcome of the last call was lost: the operator goes on from what it found"));
+    if intent.operation == IntentOperation::Reset {
+        let call = MintCall::Reset { client_id: intent.client_id.clone()?, nonce: intent.nonce.clone() };
+        return Some(Plan::steps(vec![mint(call)], moment, Again::After(seen.times.roles)));
+    }
+    let nonce = intent.nonce.clone()?;
+    let found: Vec<_> =
+        seen.family.as_ref()?.iter().filter(|relative| relative.nonce == nonce && !is_retiring(&status, relative)).collect();
+    let Some(keep) = oldest(&found, status.client_id.as_deref()) else {
+        return Some(Plan::steps(vec![mint(MintCall::Create { nonce: Some(nonce) })], moment, Again::After(seen.times.roles)));
+    };
+    let mut steps = retire_others(&found, keep);
+    steps.push(if seen.object.spec.public_client {
+        Step::Publish(public_credential(keep, intent.revision))
+    } else {
+        mint(MintCall::Reset { client_id: keep.client.id.clone(), nonce: Some(nonce) })
+    });
+    Some(Plan::steps(steps, moment, Again::After(seen.times.roles)))
+}
+
+fn no_client_yet(seen: &Observation) -> Option<Plan> {
+    let status = seen.status();
+    if status.client_id.is_some() {
+        return None;
+    }
+    let family = seen.family.as_ref()?;
+    let live: Vec<_> =
+        family.iter().filter(|relative| relative.client.state == ClientState::Active && !is_retiring(&status, relative)).collect();
+    let nonces: Vec<String> = live.iter().map(|relative| relative.nonce.clone()).filter(|nonce| !nonce.is_empty()).collect();
+    if let SecretView::Ours(published) = &seen.secret
+        && let Some(keep) = family.iter().find(|relative| relative.client.id == published.credential.client_id)
+    {
+        let mut steps = vec![Step::Own { nonces, published: Some(published.credential.clone()) }];
+        steps.extend(retire_others(&live, keep));
+        return Some(Plan::steps(steps, None, Again::After(Duration::ZERO)));
+    }
+    let revision = seen.highest_revision() + 1;
+    let Some(keep) = oldest(&live, None) else {
+        return Some(mint_anew(seen, MintCall::Create { nonce: None }, "the client is being created"));
+    };
+    let mut steps = vec![Step::Own { nonces, published: None }];
+    steps.extend(retire_others(&live, keep));
+    steps.push(if seen.object.spec.public_client {
+        Step::Publish(public_credential(keep, revision))
+    } else {
+        let call = MintCall::Reset { client_id: keep.client.id.clone(), nonce: Some(keep.nonce.clone()) };
+        Step::Mint(Mint { call, revision, attempt: 1, counts: Counts::Anew })
+    });
+    let message = format!("client {} carries this object's marker: it is taken back, and its secret issued anew", keep.client.id);
+    Some(limited(seen, Plan::steps(steps, Some(Moment::Creating(message)), Again::After(seen.times.roles))))
+}
+
+/// The client is gone, disabled, or somebody else's.
+fn client_in_the_way(seen: &Observation) -> Option<Plan> {
+    let status = seen.status();
+    let id = status.client_id.as_deref()?;
+    let stalled = |reason, message| Some(Plan::wait(Moment::Stalled(reason, message), Again::Backoff));
+    if let Organization::Ready(_, session) = &seen.organization
+        && session.own_client_id() == id
+    {
+        return stalled(Reason::Conflict, format!("client {id} is the operator's own: no object may manage it"));
+    }
+    let client = match &seen.client {
+        ClientView::NotRead => return None,
+        ClientView::Missing => return client_missing(seen, id),
+        ClientView::Present(client) => client,
+    };
+    let foreign = client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner != seen.owner);
+    match client.state {
+        _ if foreign => stalled(
+            Reason::Conflict,
+            format!(
+                "client {id} carries the marker of another object, and is left alone: remove that object's claim, or delete this object with the let-go annotation"
+            ),
+        ),
+        ClientState::Disabled => stalled(Reason::ClientDisabled, format!("Genesys disabled client {id}: ask Genesys support")),
+        ClientState::Inactive if status.applied_state == Some(DesiredState::Active) && seen.object.spec.state == DesiredState::Active => {
+            stalled(
+                Reason::DeactivatedOutside,
+                format!("somebody made client {id} inactive on the platform: activate it there, or set spec.state: Inactive"),
+            )
+        }
+        _ => None,
+    }
+}
+
+fn client_missing(seen: &Observation, id: &str) -> Option<Plan> {
+    if seen.object.spec.state == DesiredState::Inactive {
+        return Some(Plan::wait(Moment::Inactive, Again::AtResync));
+    }
+    let message = format!("client {id} is gone from the platform: another one is created for this object");
+    let certain_at = seen.memory.missing_since? + seen.times.window;
+    if seen.instant < certain_at {
+        return Some(Plan::wait(Moment::ClientMissing(message), Again::After(certain_at.saturating_duration_since(seen.instant))));
+    }
+    let mut plan = mint_anew(seen, MintCall::Create { nonce: None }, &message);
+    if matches!(plan.moment, Some(Moment::Creating(_))) {
+        plan.moment = Some(Moment::ClientMissing(message));
+    }
+    Some(plan)
+}
+
+/// The published credential exists no longer, or no longer works.
+fn credential_lost(seen: &Observation) -> Option<Plan> {
+    let status = seen.status();
+    let client_id = status.client_id.clone()?;
+    let revision = status.revision?;
+    let name = seen.object.secret_name();
+    let refuted = seen.memory.refuted == Some(revision) && seen.object.spec.state == DesiredState::Active;
+    let (intact, message) = match published(seen) {
+        Some(credential) if !refuted => {
+            let _ = credential;
+            return None;
+        }
+        Some(_) => match &seen.secret {
+            SecretView::Ours(published) if !published.intact => {
+                (false, format!("Secret {name:?} was edited, and what it holds does not work: a new secret is issued"))
+            }
+            _ => (true, format!("the platform refuses the credential in Secret {name:?}: a new secret is issued")),
+        },
+        None => (false, format!("Secret {name:?} is gone or holds no current credential: it is written anew")),
+    };
+    if seen.object.spec.public_client {
+        let credential = Credential {
+            client_id,
+            client_secret: None,
+            revision,
+            issued_at: status.issued_at,
+            nonce: status.issued_nonces.last().cloned(),
+        };
+        return Some(Plan::steps(vec![Step::StoreSecret(credential)], Some(Moment::SecretMissing(message)), Again::After(Duration::ZERO)));
+    }
+    let nonce = status.issued_nonces.last().cloned();
+    let mut plan = mint_anew(seen, MintCall::Reset { client_id, nonce }, &message);
+    if matches!(plan.moment, Some(Moment::Creating(_))) {
+        plan.moment = Some(if intact { Moment::CredentialRejected(message) } else { Moment::SecretMissing(message) });
+    }
+    Some(plan)
+}
+
+/// The credential that status says is published, where a Secret still holds it.
+#[must_use]
+pub fn published(seen: &Observation) -> Option<Credential> {
+    let status = seen.status();
+    let whole = |credential: &Credential, holds_secret: bool| {
+        // A higher revision was published by a pass whose status was lost; it names the client that counts.
+        (Some(credential.revision) > status.revision
+            || (Some(credential.revision) == status.revision && Some(&credential.client_id) == status.client_id.as_ref()))
+            && (seen.object.spec.public_client || (holds_secret && credential.client_secret.is_some()))
+    };
+    if let SecretView::Ours(found) = &seen.secret {
+        return whole(&found.credential, found.holds_secret).then(|| found.credential.clone());
+    }
+    seen.former_secret.as_ref().filter(|found| whole(&found.credential, found.holds_secret)).map(|found| found.credential.clone())
+}
+
+fn recovering(status: &GenesysOAuthClientStatus, message: &str) -> Moment {
+    match publication(status) {
+        Publication::Never => Moment::Creating(message.to_owned()),
+        _ => Moment::SecretMissing(message.to_owned()),
+    }
+}
+
+fn mint_anew(seen: &Observation, call: MintCall, message: &str) -> Plan {
+    let mint = Mint { call, revision: seen.highest_revision() + 1, attempt: 1, counts: Counts::Anew };
+    limited(seen, Plan::steps(vec![Step::Mint(mint)], Some(Moment::Creating(message.to_owned())), Again::After(seen.times.roles)))
+}
+
+/// Holds a plan back that would ask for a fourth secret within an hour.
+fn limited(seen: &Observation, plan: Plan) -> Plan {
+    let hour = jiff::SignedDuration::from_hours(1);
+    let recent: Vec<_> = seen.status().mints.into_iter().filter(|time| seen.now.duration_since(*time) < hour).collect();
+    let asks = plan.steps.iter().any(|step| matches!(step, Step::Mint(mint) if mint.counts == Counts::Anew));
+    let Some(first) = recent.iter().min().filter(|_| asks && recent.len() >= MINTS_AN_HOUR) else { return plan };
+    let free_at = *first + hour;
+    let message = format!(
+        "{MINTS_AN_HOUR} secrets were issued for this object within an hour, so something spoils them: find out what; the next one is issued after {}",
+        crate::api::condition::whole_second(free_at)
+    );
+    let wait = Duration::try_from(free_at.duration_since(seen.now)).unwrap_or(Duration::from_secs(60));
+    Plan::wait(Moment::Stalled(Reason::MintLimit, message), Again::After(wait.min(seen.times.resync)))
+}
+
+fn is_retiring(status: &GenesysOAuthClientStatus, relative: &Relative) -> bool {
+    status.retiring.iter().any(|retiring| retiring.client_id == relative.client.id)
+}
+
+/// The one to keep: the one that status names, else the oldest by creation and id.
+fn oldest<'a>(found: &[&'a Relative], named: Option<&str>) -> Option<&'a Relative> {
+    let by_name = found.iter().find(|relative| Some(relative.client.id.as_str()) == named);
+    by_name.copied().or_else(|| found.iter().copied().min_by_key(|relative| (relative.client.date_created, relative.client.id.clone())))
+}
+
+fn retire_others(found: &[&Relative], keep: &Relative) -> Vec<Step> {
+    let others: Vec<String> =
+        found.iter().filter(|relative| relative.client.id != keep.client.id).map(|relative| relative.client.id.clone()).collect();
+    if others.is_empty() { vec![] } else { vec![Step::EnterRetirement(others)] }
+}
+
+fn public_credential(relative: &Relative, revision: i64) -> Credential {
+    Credential {
+        client_id: relative.client.id.clone(),
+        client_secret: None,
+        revision,
+        issued_at: relative.client.date_created,
+        nonce: Some(relative.nonce.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,103 @@
+//! The plan for an object whose client and credential exist: bring what differs to what spec says, prove what is not proven. Pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{VERIFICATION_INTERVAL, published};
+use crate::{
+    api::{GenesysOAuthClientStatus, condition::Reason, oauth_client::DesiredState},
+    controller::oauth_client::{
+        observation::{ClientView, Observation, Organization, SecretView},
+        plan::{Again, Plan, Step},
+        status::Moment,
+        validate,
+    },
+    secret::{self, Credential},
+};
+
+/// Everything exists: bring what differs to what spec says, and prove what is not proven.
+pub(super) fn settle(seen: &Observation) -> Plan {
+    let status = seen.status();
+    let mut steps = vec![];
+    let mut again = Again::AtResync;
+    let Some(credential) = published(seen) else {
+        return Plan { steps, moment: None, again };
+    };
+    if status.revision != Some(credential.revision) {
+        return Plan { steps: vec![Step::Finish(credential)], moment: None, again: Again::After(Duration::ZERO) };
+    }
+    if status.synced_generation != seen.object.metadata.generation {
+        let unheeded = match &seen.client {
+            ClientView::Present(client) => Some((seen.object.metadata.generation.unwrap_or_default(), client.date_modified)),
+            _ => None,
+        };
+        if unheeded.is_some() && seen.memory.unheeded == unheeded {
+            let message = "the platform took the last update and still shows other values: correct spec to what it allows, or correct the client on the platform";
+            return Plan::wait(Moment::Stalled(Reason::PlatformRejected, message.to_owned()), Again::Backoff);
+        }
+        steps.push(Step::Update);
+    }
+    let verifiable = seen.object.spec.state == DesiredState::Active && status.applied_state != Some(DesiredState::Inactive);
+    let edited = match &seen.secret {
+        SecretView::Ours(found) if !found.intact => Some(found),
+        _ => None,
+    };
+    let trusted_edit =
+        edited.is_some_and(|found| seen.memory.edited_but_proven.is_some() && seen.memory.edited_but_proven == found.resource_version);
+    if edited.is_some() && !trusted_edit && verifiable && credential.client_secret.is_some() {
+        steps.push(Step::Verify(credential));
+        return Plan { steps, moment: None, again: Again::After(Duration::ZERO) };
+    }
+    if wished_secret_differs(seen, &credential) {
+        steps.push(Step::StoreSecret(credential.clone()));
+    }
+    if status.former_secret.as_ref().is_some_and(|former| former.remove_after <= seen.now) {
+        steps.push(Step::DropFormerSecret);
+    }
+    if verifiable {
+        match verification_due(seen, &status) {
+            Due::Now => steps.push(Step::Verify(credential)),
+            Due::In(wait) => again = Again::After(wait.min(seen.times.resync)),
+        }
+    }
+    if !status.retiring.is_empty() {
+        steps.push(Step::Retire);
+        again = Again::After(Duration::ZERO);
+    }
+    Plan { steps, moment: None, again }
+}
+
+enum Due {
+    Now,
+    In(Duration),
+}
+
+fn verification_due(seen: &Observation, status: &GenesysOAuthClientStatus) -> Due {
+    let until = |at: Instant| if at <= seen.instant { Due::Now } else { Due::In(at - seen.instant) };
+    let revision = status.revision;
+    if status.verified_revision != revision {
+        let published = seen.memory.published.filter(|(known, _)| Some(*known) == revision).map_or(seen.instant, |(_, at)| at);
+        return until(published + seen.times.roles);
+    }
+    if let Some(at) = seen.memory.verify_again {
+        return until(at);
+    }
+    if seen.memory.refused_since.is_some_and(|(known, _)| Some(known) == revision) {
+        return Due::Now;
+    }
+    match seen.memory.verified.filter(|(known, _)| Some(*known) == revision) {
+        Some((_, at)) => until(at + VERIFICATION_INTERVAL),
+        None => Due::In(seen.times.verification_spread),
+    }
+}
+
+fn wished_secret_differs(seen: &Observation, credential: &Credential) -> bool {
+    let (Ok(local), Organization::Ready(_, session)) = (&seen.local, &seen.organization) else { return false };
+    let SecretView::Ours(live) = &seen.secret else { return true };
+    let surroundings = validate::surroundings(local, session.platform.endpoints(), &session.organization_id);
+    let form = seen.object.spec.credentials_secret.as_ref();
+    let wished =
+        secret::build(Some(&live.secret), seen.object.secret_name(), &seen.ownership, form, &local.keys, &surroundings, credential);
+    !secret::same(&live.secret, &wished)
+}

@@ -1,0 +1,91 @@
+//! The controller of `GenesysOAuthClient`: wires watches to passes. The file list is the algorithm.
+//!
+//! [`reconcile`] ties together [`observe`] (I/O) → [`validate`] and [`access`] → [`decide`] → [`plan`] (pure) → [`apply`] (I/O: [`mint`], [`publish`],
+//! [`update`], [`verify`], [`retire`]) → [`status`] (pure). A deleted object goes to [`cleanup`].
+
+pub mod access;
+pub mod apply;
+pub mod cleanup;
+pub mod decide;
+pub mod mint;
+pub mod moments;
+pub mod observation;
+pub mod observe;
+pub mod pass;
+pub mod plan;
+pub mod publish;
+pub mod reconcile;
+pub mod retire;
+pub mod status;
+pub mod update;
+pub mod validate;
+pub mod verify;
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, future::BoxFuture};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    runtime::{Controller, controller, reflector::ObjectRef, watcher},
+};
+use tracing::Instrument as _;
+
+use super::{Clients, Stop, context::Context, error::Error};
+use crate::api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, MANAGED_BY_LABEL};
+
+/// Whose objects a controller works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All namespaces.
+    Cluster,
+    /// One namespace.
+    Namespace(String),
+}
+
+/// Runs the controller of a scope until `stop` resolves and the passes under way are done.
+pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: Stop) {
+    let api = reconcile::api(&clients.watches, &scope);
+    let configuration = controller::Config::default().concurrency(context.settings.max_concurrent_reconciles);
+    let mut controller = Controller::new(api, watcher::Config::default()).with_config(configuration);
+    let store = controller.store();
+    let organizations: Api<GenesysOrganization> = Api::all(clients.watches.clone());
+    let mut selected = watcher::Config::default();
+    if let Some(selector) = &context.settings.organizations {
+        selected = selected.labels(selector);
+    }
+    controller = controller.watches(organizations, selected, move |organization| {
+        let name = organization.metadata.name.unwrap_or_default();
+        store
+            .state()
+            .into_iter()
+            .filter(|object| object.spec.organization_ref.name == name)
+            .map(|object| ObjectRef::from_obj(&*object))
+            .collect::<Vec<_>>()
+    });
+    if let Scope::Namespace(namespace) = &scope {
+        // Metadata only, and only ours; an install for the whole cluster watches no Secret at all and looks at each by name instead.
+        let secrets: Api<Secret> = Api::namespaced(clients.watches.clone(), namespace);
+        controller = controller.owns(secrets, watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={FIELD_MANAGER}")));
+    }
+    let pass = |object: Arc<GenesysOAuthClient>, context: Arc<Context>| {
+        let span = tracing::info_span!(
+            "client",
+            namespace = object.metadata.namespace.as_deref().unwrap_or_default(),
+            name = object.metadata.name.as_deref().unwrap_or_default(),
+            organization = object.spec.organization_ref.name
+        );
+        Box::pin(reconcile::reconcile(object, context).instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
+    };
+    let on_error =
+        |object: Arc<GenesysOAuthClient>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
+    controller
+        .graceful_shutdown_on(stop)
+        .run(pass, on_error, context)
+        .for_each(|result| async move {
+            if let Err(controller::Error::QueueError(error)) = result {
+                tracing::warn!(%error, "a watch of the clients failed; it is begun again");
+            }
+        })
+        .await;
+}

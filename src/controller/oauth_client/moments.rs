@@ -1,0 +1,69 @@
+//! Which moment an object is in, by the facts in its status or by what the platform answered. Pure; the words are for people.
+
+use super::{
+    plan::Again,
+    status::{Delay, Moment, Publication},
+};
+use crate::{
+    api::{GenesysOAuthClientStatus, condition::Reason, oauth_client::DesiredState},
+    genesys::{self, ErrorClass},
+};
+
+/// How far the credential came, by the facts in status.
+#[must_use]
+pub fn publication(status: &GenesysOAuthClientStatus) -> Publication {
+    match (status.revision, status.verified_revision) {
+        (None, _) => Publication::Never,
+        (Some(published), Some(verified)) if published == verified => Publication::Verified,
+        _ => Publication::Unverified,
+    }
+}
+
+/// Where the object stands by the facts in status alone, when nothing else is to be said.
+#[must_use]
+pub fn moment_of_facts(status: &GenesysOAuthClientStatus, generation: Option<i64>, wished: DesiredState) -> Moment {
+    if publication(status) == Publication::Never {
+        return Moment::Creating("the client is being created".to_owned());
+    }
+    if status.synced_generation != generation {
+        return Moment::Updating(Delay::None, "an edit of spec is being applied".to_owned());
+    }
+    match (wished, publication(status)) {
+        (DesiredState::Inactive, _) => Moment::Inactive,
+        (DesiredState::Active, Publication::Verified) => Moment::Settled,
+        (DesiredState::Active, _) => Moment::Creating("the published credential is being verified".to_owned()),
+    }
+}
+
+/// What an answer of the platform means for an object.
+#[must_use]
+pub fn moment_of_error(error: &genesys::Error, status: &GenesysOAuthClientStatus) -> (Moment, Again) {
+    let again = error.retry_after().map_or(Again::Backoff, Again::After);
+    let stalled = |reason, message| (Moment::Stalled(reason, message), Again::Backoff);
+    match error.class() {
+        ErrorClass::Credential | ErrorClass::Unavailable => {
+            (Moment::OrganizationDown(format!("the platform can't be worked now: {error}")), again)
+        }
+        ErrorClass::Throttled if publication(status) == Publication::Never => {
+            (Moment::Creating(format!("waiting for the request budget: {error}")), again)
+        }
+        ErrorClass::Throttled => (Moment::Updating(Delay::Budget, format!("waiting for the request budget: {error}")), again),
+        ErrorClass::Permission => {
+            let named = error.missing_permissions().map(|names| format!(" Grant it {}.", names.join(", "))).unwrap_or_default();
+            stalled(Reason::PermissionMissing, format!("the operator's own client may not do this: {error}.{named}"))
+        }
+        ErrorClass::NotFound => stalled(Reason::PlatformRejected, error.to_string()),
+        ErrorClass::Rejected => match error.code() {
+            Some("bad.client.role") => stalled(
+                Reason::RoleNotGrantable,
+                format!(
+                    "the operator's own client must itself hold every role that it grants, in the same divisions: give it these roles, or ask for others ({error})"
+                ),
+            ),
+            Some("auth.invalid.scope") => {
+                stalled(Reason::ScopeUnknown, format!("the platform refuses a scope: correct spec.scopes ({error})"))
+            }
+            _ => stalled(Reason::PlatformRejected, format!("the platform refuses this: correct spec as its message says ({error})")),
+        },
+    }
+}

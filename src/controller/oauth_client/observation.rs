@@ -1,0 +1,181 @@
+//! What a pass saw of the world, as one value. Types only; `observe` fills it, `decide` reads it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::validate::{Declared, Local, Refusal};
+use crate::{
+    api::{GenesysOAuthClient, GenesysOrganization, oauth_client::RetiringClient},
+    controller::{memory::Recollection, sessions::Session},
+    genesys::{self, OAuthClient},
+    marker::Owner,
+    secret::{Ownership, Published},
+};
+
+/// What a pass saw.
+#[derive(Debug)]
+pub struct Observation {
+    /// The object, as read.
+    pub object: Arc<GenesysOAuthClient>,
+    /// Whose markers are ours.
+    pub owner: Owner,
+    /// Whose Secrets are ours.
+    pub ownership: Ownership,
+    /// What this process remembers.
+    pub memory: Recollection,
+    /// The wall clock, corrected by the platform's where that is known.
+    pub now: Timestamp,
+    /// The local clock.
+    pub instant: Instant,
+    /// The waiting times.
+    pub times: Times,
+    /// This process.
+    pub epoch: String,
+    /// What spec alone says.
+    pub local: Result<Local, Refusal>,
+    /// The organization.
+    pub organization: Organization,
+    /// The Secret by its present name.
+    pub secret: SecretView,
+    /// Our Secret by the name that status last told, where that is another.
+    pub former_secret: Option<Box<Published>>,
+    /// The client as the platform is to see it; none where it was not asked because nothing can have changed.
+    pub declared: Option<Result<Declared, Refusal>>,
+    /// The client that status names, where it was read.
+    pub client: ClientView,
+    /// The clients with this object's marker, where a scan was needed.
+    pub family: Option<Vec<Relative>>,
+    /// What the platform answered instead, if a read failed.
+    pub failed: Option<genesys::Error>,
+}
+
+/// The waiting times of the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// How long a call may take.
+    pub call: Duration,
+    /// How long until every read shows a change.
+    pub window: Duration,
+    /// How long until new roles are known everywhere.
+    pub roles: Duration,
+    /// How long a refusal must last.
+    pub refutation: Duration,
+    /// How often a settled object is looked at.
+    pub resync: Duration,
+    /// When today this object's credential is verified, spread over a day.
+    pub verification_spread: Duration,
+}
+
+/// How it stands with the organization that the object names.
+#[derive(Debug)]
+pub enum Organization {
+    /// It was not asked, because spec is refused already.
+    NotAsked,
+    /// There is no such object.
+    Absent,
+    /// It exists, and belongs to another install.
+    NotOurs,
+    /// This process has not looked at it yet.
+    NotYet,
+    /// It can't be worked now.
+    NotReady(String),
+    /// It can be worked.
+    Ready(Box<GenesysOrganization>, Arc<Session>),
+}
+
+/// What the Secret is.
+#[derive(Clone, Debug)]
+pub enum SecretView {
+    /// There is none.
+    Absent,
+    /// The object's own.
+    Ours(Box<Published>),
+    /// Somebody else's.
+    Foreign(String),
+}
+
+/// What the client is, that status names.
+#[derive(Clone, Debug)]
+pub enum ClientView {
+    /// It was not read.
+    NotRead,
+    /// It does not exist.
+    Missing,
+    /// It exists.
+    Present(Box<OAuthClient>),
+}
+
+/// A client with this object's marker.
+#[derive(Clone, Debug)]
+pub struct Relative {
+    /// The client.
+    pub client: OAuthClient,
+    /// The nonce of its marker.
+    pub nonce: String,
+}
+
+/// How far an intent that was found is from being taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// There is no intent.
+    None,
+    /// Nothing may be done about it before this instant.
+    Waits(Instant),
+    /// It may be taken over; a scan counts if it began at or after this instant.
+    Open(Instant),
+}
+
+impl Observation {
+    /// The status, or an empty one.
+    #[must_use]
+    pub fn status(&self) -> crate::api::GenesysOAuthClientStatus {
+        self.object.status.clone().unwrap_or_default()
+    }
+
+    /// The highest revision that was ever used, as far as this pass can see.
+    #[must_use]
+    pub fn highest_revision(&self) -> i64 {
+        highest_revision(&self.status(), &self.secret)
+    }
+}
+
+/// The highest revision in status, in its intent and in the Secret.
+#[must_use]
+pub fn highest_revision(status: &crate::api::GenesysOAuthClientStatus, secret: &SecretView) -> i64 {
+    let in_secret = match secret {
+        SecretView::Ours(published) => published.credential.revision,
+        _ => 0,
+    };
+    let in_intent = status.intent.as_ref().map_or(0, |intent| intent.revision);
+    status.revision.unwrap_or(0).max(in_intent).max(in_secret)
+}
+
+/// Whether an intent may be taken over, by what this process remembers of it.
+#[must_use]
+pub fn readiness(object: &GenesysOAuthClient, memory: &Recollection, epoch: &str, times: &Times, now: Instant) -> Readiness {
+    let Some(intent) = object.status.as_ref().and_then(|status| status.intent.as_ref()) else { return Readiness::None };
+    let open_at = if intent.epoch == epoch {
+        match memory.lost_call {
+            // Nothing of this intent was sent by this process, and it is ours alone.
+            None => return Readiness::Open(now),
+            Some(lost) => lost.deadline + times.window,
+        }
+    } else {
+        let seen = memory.intent.as_ref().filter(|seen| seen.epoch == intent.epoch && seen.attempt == intent.attempt);
+        seen.map_or(now, |seen| seen.since) + times.call + times.window
+    };
+    if now < open_at { Readiness::Waits(open_at) } else { Readiness::Open(open_at) }
+}
+
+/// Ids of all clients that status knows.
+#[must_use]
+pub fn known_ids(status: &crate::api::GenesysOAuthClientStatus) -> BTreeMap<String, Option<RetiringClient>> {
+    let mut ids: BTreeMap<_, _> = status.client_id.iter().map(|id| (id.clone(), None)).collect();
+    if let Some(id) = status.intent.as_ref().and_then(|intent| intent.client_id.clone()) {
+        ids.entry(id).or_insert(None);
+    }
+    ids.extend(status.retiring.iter().map(|retiring| (retiring.client_id.clone(), Some(retiring.clone()))));
+    ids
+}

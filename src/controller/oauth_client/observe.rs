@@ -1,0 +1,317 @@
+//! Looks at the world (talks to the network): first at Kubernetes, then, where something can have changed, at the platform. Changes nothing.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::{Api, Resource as _, ResourceExt as _, api::ListParams};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::{
+    observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, Times, readiness},
+    validate::{self, Declared, Refusal},
+};
+use crate::{
+    api::{GenesysOAuthClient, GenesysOrganization, LET_GO_ANNOTATION, oauth_client::IntentOperation},
+    controller::{
+        context::Context,
+        error::{During as _, Error},
+        kubernetes::secrets,
+        memory::Circumstances,
+        sessions::{Session, Standing},
+    },
+    genesys::{self, RoleRequest, Scan},
+    marker::{Marker, Owner},
+    secret::{self, Found, Ownership},
+};
+
+/// What Kubernetes alone shows.
+pub struct Near {
+    object: Arc<GenesysOAuthClient>,
+    owner: Owner,
+    ownership: Ownership,
+    local: Result<validate::Local, Refusal>,
+    organization: Organization,
+    secret: Live,
+    former_secret: Option<Box<secret::Published>>,
+    namespace_labels: BTreeMap<String, String>,
+    /// What a pause depends on.
+    pub circumstances: Circumstances,
+}
+
+/// A Secret as it was found, before the platform was asked about a former owner's.
+enum Live {
+    Absent,
+    There(Found),
+}
+
+/// Whose markers and Secrets are this object's.
+#[must_use]
+pub fn identity(context: &Context, object: &GenesysOAuthClient) -> (Owner, Ownership) {
+    let namespace = object.namespace().unwrap_or_default();
+    let name = object.name_any();
+    let owner = Owner::new(&context.cluster_id, &namespace, &name);
+    let ownership = Ownership {
+        cluster: owner.cluster().to_owned(),
+        namespace,
+        name,
+        uid: object.uid().unwrap_or_default(),
+        reference: object.controller_owner_ref(&()).unwrap_or_default(),
+    };
+    (owner, ownership)
+}
+
+/// The waiting times for an object; its daily verification comes at a time of day that depends on its uid.
+#[must_use]
+pub fn times(context: &Context, object: &GenesysOAuthClient) -> Times {
+    let settings = &context.settings;
+    let hash = Sha256::digest(object.uid().unwrap_or_default().as_bytes());
+    let fraction = f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX);
+    Times {
+        call: settings.call_timeout.as_duration(),
+        window: settings.consistency_window.as_duration(),
+        roles: settings.role_propagation.as_duration(),
+        refutation: settings.refutation_window.as_duration(),
+        resync: settings.resync_interval.as_duration(),
+        verification_spread: super::decide::VERIFICATION_INTERVAL.mul_f64(fraction).max(Duration::from_secs(60)),
+    }
+}
+
+/// Looks at Kubernetes.
+pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<Near, Error> {
+    let (owner, ownership) = identity(context, &object);
+    let local = validate::locally(&object);
+    let api = secrets(&context.client, &ownership.namespace);
+    let live = read_secret(&api, object.secret_name()).await?;
+    let former_name = object.status.as_ref().and_then(|status| status.effective.as_ref()).map(|effective| effective.secret_name.clone());
+    let former_secret = match former_name.filter(|name| name != object.secret_name() && !name.is_empty()) {
+        Some(name) => read_secret(&api, &name).await?.and_then(|secret| match secret::read(&secret, &ownership) {
+            Found::Ours(published) => Some(published),
+            _ => None,
+        }),
+        None => None,
+    };
+    let namespace_labels = namespace_labels(context, &ownership.namespace).await?;
+    let organization =
+        if local.is_ok() { organization(context, &object.spec.organization_ref.name).await? } else { Organization::NotAsked };
+    let version = match (&organization, context.sessions.standing(&object.spec.organization_ref.name)) {
+        (Organization::Ready(organization, session), _) => (session.version, organization.metadata.generation),
+        (_, Standing::NotReady { version, .. }) => (version, None),
+        _ => (0, None),
+    };
+    let circumstances = Circumstances {
+        generation: object.metadata.generation,
+        deleting: object.metadata.deletion_timestamp.is_some(),
+        let_go: object.annotations().contains_key(LET_GO_ANNOTATION),
+        organization: version,
+        secret: live.as_ref().and_then(|secret| secret.metadata.resource_version.clone()),
+        namespace_labels: namespace_labels.clone().into_iter().collect(),
+    };
+    let secret = live.map_or(Live::Absent, |secret| Live::There(secret::read(&secret, &ownership)));
+    Ok(Near { object, owner, ownership, local, organization, secret, former_secret, namespace_labels, circumstances })
+}
+
+async fn read_secret(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, Error> {
+    api.get_opt(name).await.during("reading the Secret")
+}
+
+async fn namespace_labels(context: &Context, namespace: &str) -> Result<BTreeMap<String, String>, Error> {
+    let api: Api<Namespace> = Api::all(context.client.clone());
+    let found = api.get_metadata_opt(namespace).await.during("reading the labels of the namespace")?;
+    Ok(found.and_then(|namespace| namespace.metadata.labels).unwrap_or_default())
+}
+
+/// The organization of this name: live, because access must not be judged by an old copy.
+pub async fn organization(context: &Context, name: &str) -> Result<Organization, Error> {
+    let api: Api<GenesysOrganization> = Api::all(context.client.clone());
+    let selected = match &context.settings.organizations {
+        None => api.get_opt(name).await.during("reading the organization")?,
+        Some(selector) => {
+            let parameters = ListParams::default().labels(selector).fields(&format!("metadata.name={name}"));
+            let found = api.list(&parameters).await.during("reading the organization")?.items.into_iter().next();
+            if found.is_none() && api.get_metadata_opt(name).await.during("reading the organization")?.is_some() {
+                return Ok(Organization::NotOurs);
+            }
+            found
+        }
+    };
+    Ok(match (selected, context.sessions.standing(name)) {
+        (None, _) => Organization::Absent,
+        (Some(_), Standing::NotYet) => Organization::NotYet,
+        (Some(_), Standing::NotReady { message, .. }) => Organization::NotReady(message),
+        (Some(organization), Standing::Ready(session)) => Organization::Ready(Box::new(organization), session),
+    })
+}
+
+/// Looks at the platform too, where the decision needs it.
+pub async fn far(context: &Context, near: Near) -> Observation {
+    let object = near.object.clone();
+    let uid = object.uid().unwrap_or_default();
+    let instant = Instant::now();
+    let memory = context.memory.remember(&uid, |memory| {
+        if let Some(intent) = object.status.as_ref().and_then(|status| status.intent.as_ref()) {
+            memory.first_sight(&intent.epoch, intent.attempt, instant);
+        }
+        if let Some(revision) = object.status.as_ref().and_then(|status| status.revision)
+            && memory.published.is_none_or(|(known, _)| known != revision)
+        {
+            memory.published = Some((revision, instant));
+        }
+        memory.clone()
+    });
+    let mut seen = Observation {
+        owner: near.owner,
+        ownership: near.ownership,
+        memory,
+        now: context.now(),
+        instant,
+        times: times(context, &object),
+        epoch: context.epoch.clone(),
+        local: near.local,
+        organization: near.organization,
+        secret: SecretView::Absent,
+        former_secret: near.former_secret,
+        declared: None,
+        client: ClientView::NotRead,
+        family: None,
+        failed: None,
+        object,
+    };
+    let session = match &seen.organization {
+        Organization::Ready(_, session) => Some(session.clone()),
+        _ => None,
+    };
+    match resolve_secret(near.secret, session.as_deref(), &seen).await {
+        Ok(secret) => seen.secret = secret,
+        Err(error) => seen.failed = Some(error),
+    }
+    if let Some(session) = session
+        && seen.failed.is_none()
+        && let Err(error) = ask_platform(context, &session, &near.namespace_labels, &near.circumstances, &mut seen).await
+    {
+        seen.failed = Some(error);
+    }
+    seen
+}
+
+/// A Secret that a former object of this name owned is ours if its client is.
+async fn resolve_secret(found: Live, session: Option<&Session>, seen: &Observation) -> Result<SecretView, genesys::Error> {
+    let published = match found {
+        Live::Absent => return Ok(SecretView::Absent),
+        Live::There(Found::Foreign(detail)) => return Ok(SecretView::Foreign(detail)),
+        Live::There(Found::Ours(published)) => return Ok(SecretView::Ours(published)),
+        Live::There(Found::Former(published)) => published,
+    };
+    let id = &published.credential.client_id;
+    if seen.status().client_id.as_ref() == Some(id) {
+        return Ok(SecretView::Ours(published));
+    }
+    let Some(session) = session else { return Ok(SecretView::Ours(published)) };
+    let foreign =
+        |why: &str| Ok(SecretView::Foreign(format!("it was written for a former object of this name, and its client {id} {why}")));
+    match session.platform.get_client(id).await {
+        Ok(client) => match client.description.as_deref().and_then(Marker::parse) {
+            Some(marker) if marker.owner == seen.owner => Ok(SecretView::Ours(published)),
+            _ => foreign("does not carry this object's marker"),
+        },
+        Err(error) if error.is_not_found() => foreign("no longer exists"),
+        Err(error) => Err(error),
+    }
+}
+
+async fn ask_platform(
+    context: &Context,
+    session: &Session,
+    labels: &BTreeMap<String, String>,
+    circumstances: &Circumstances,
+    seen: &mut Observation,
+) -> Result<(), genesys::Error> {
+    let status = seen.status();
+    let elsewhere = status.organization.as_ref().is_some_and(|recorded| recorded.id != session.organization_id);
+    let met =
+        matches!((&status.intent, &seen.secret), (Some(intent), SecretView::Ours(found)) if found.credential.revision == intent.revision);
+    if elsewhere || met || matches!(seen.secret, SecretView::Foreign(_)) {
+        return Ok(());
+    }
+    let edited = status.synced_generation != seen.object.metadata.generation;
+    let unsettled = status.client_id.is_none() || status.intent.is_some() || edited || seen.memory.missing_since.is_some();
+    if unsettled || seen.memory.accepted.as_ref() != Some(circumstances) {
+        let declared = declare(session, labels, seen).await?;
+        let refused = declared.as_ref().is_some_and(Result::is_err);
+        seen.declared = declared;
+        if refused {
+            return Ok(());
+        }
+        context.memory.remember(&seen.ownership.uid, |memory| memory.accepted = Some(circumstances.clone()));
+    }
+    let scan_from = match (&status.intent, readiness(&seen.object, &seen.memory, &seen.epoch, &seen.times, seen.instant)) {
+        (Some(intent), Readiness::Open(earliest)) if intent.operation == IntentOperation::Create => Some(earliest),
+        (None, _) if status.client_id.is_none() => Some(seen.instant),
+        _ => None,
+    };
+    if let Some(earliest) = scan_from {
+        let scan = session.scanner.begun_at_or_after(earliest).await?;
+        seen.family = Some(family(&scan, seen));
+    }
+    if let (Some(id), None) = (&status.client_id, &status.intent)
+        && (edited || seen.memory.missing_since.is_some())
+    {
+        seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
+        seen.memory = context.memory.recall(&seen.ownership.uid);
+    }
+    Ok(())
+}
+
+/// Reads a client, and remembers since when it is missing.
+pub async fn read_client(context: &Context, session: &Session, uid: &str, id: &str) -> Result<ClientView, genesys::Error> {
+    match session.platform.get_client(id).await {
+        Ok(client) => {
+            context.memory.remember(uid, |memory| memory.missing_since = None);
+            Ok(ClientView::Present(Box::new(client)))
+        }
+        Err(error) if error.is_not_found() => {
+            context.memory.remember(uid, |memory| memory.missing_since.get_or_insert_with(Instant::now).to_owned());
+            Ok(ClientView::Missing)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn declare(
+    session: &Session,
+    labels: &BTreeMap<String, String>,
+    seen: &Observation,
+) -> Result<Option<Result<Declared, Refusal>>, genesys::Error> {
+    let (Ok(local), Organization::Ready(organization, _)) = (&seen.local, &seen.organization) else { return Ok(None) };
+    let resolved = session.directory.resolve(&session.platform, &local.roles, &local.scopes).await?;
+    let home = match local.roles.first() {
+        Some(role) => {
+            let at_home = RoleRequest { role: role.role.clone(), divisions: vec!["home".to_owned()] };
+            let found = session.directory.resolve(&session.platform, &[at_home], &[]).await?.ok();
+            found.and_then(|found| found.role_divisions.into_iter().next()).map(|pair| pair.division_id)
+        }
+        None => None,
+    };
+    Ok(Some(validate::against_organization(&seen.object, local, organization, labels, &resolved, home.as_deref())))
+}
+
+/// The clients of a scan that carry this object's marker, and the one that its Secret names if it carries none.
+#[must_use]
+pub fn family(scan: &Scan, seen: &Observation) -> Vec<Relative> {
+    let named = match &seen.secret {
+        SecretView::Ours(published) => Some(published.credential.client_id.as_str()),
+        _ => None,
+    };
+    relatives(scan, &seen.owner, named)
+}
+
+/// See [`family`].
+#[must_use]
+pub fn relatives(scan: &Scan, owner: &Owner, named: Option<&str>) -> Vec<Relative> {
+    let relative = |client: &genesys::OAuthClient| match client.description.as_deref().and_then(Marker::parse) {
+        Some(marker) if marker.owner == *owner => Some(Relative { client: client.clone(), nonce: marker.nonce }),
+        None if named == Some(client.id.as_str()) => Some(Relative { client: client.clone(), nonce: String::new() }),
+        _ => None,
+    };
+    scan.clients.iter().filter_map(relative).collect()
+}

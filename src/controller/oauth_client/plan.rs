@@ -1,0 +1,123 @@
+//! What a pass will do and why, as a value: `decide` makes it, `apply` carries it out. Types only.
+
+use std::time::Duration;
+
+use super::status::Moment;
+use crate::secret::Credential;
+
+/// What a pass will do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The steps, in this order; the first that fails ends the pass.
+    pub steps: Vec<Step>,
+    /// Where the object stands if every step succeeds; none: as status then says.
+    pub moment: Option<Moment>,
+    /// When the next pass is due.
+    pub again: Again,
+}
+
+/// When the next pass is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// After the usual interval.
+    AtResync,
+    /// After this time.
+    After(Duration),
+    /// After a pause that grows with each failure, and ends when something that the failure depended on changes.
+    Backoff,
+}
+
+/// One step.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Put a credential into the Secret that was issued before and could not be stored.
+    Publish(Credential),
+    /// The Secret carries the intent's revision already: write down that the intent is met.
+    Finish(Credential),
+    /// Write down the nonces of clients that carry this object's marker, and the credential that the Secret publishes.
+    Own {
+        /// The nonces.
+        nonces: Vec<String>,
+        /// What the Secret publishes, if it does.
+        published: Option<Credential>,
+    },
+    /// Put clients on their way to deletion.
+    EnterRetirement(Vec<String>),
+    /// Ask the platform for a new secret, under an intent.
+    Mint(Mint),
+    /// Bring the client to what spec declares.
+    Update,
+    /// Write the Secret again at its revision.
+    StoreSecret(Credential),
+    /// Remove the Secret of a former name.
+    DropFormerSecret,
+    /// Find out whether the published credential works.
+    Verify(Credential),
+    /// Take the first of the retiring clients a step further.
+    Retire,
+}
+
+/// A call that returns a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mint {
+    /// Which call.
+    pub call: MintCall,
+    /// The revision of the new credential.
+    pub revision: i64,
+    /// How often the call was begun, this time included.
+    pub attempt: i64,
+    /// Whether it counts towards the limit of an hour: the recovery of an intent does not.
+    pub counts: Counts,
+}
+
+/// The calls that return a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MintCall {
+    /// Create a client whose marker has this nonce; none: a new one.
+    Create {
+        /// The nonce.
+        nonce: Option<String>,
+    },
+    /// Reset the secret of a client.
+    Reset {
+        /// The client's id.
+        client_id: String,
+        /// The nonce of its marker, where it is known.
+        nonce: Option<String>,
+    },
+}
+
+/// Whether a mint counts towards the limit of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// It does.
+    Anew,
+    /// It is part of one that was counted.
+    AsRecovery,
+}
+
+impl Again {
+    /// Of two wishes the one that counts: a failure's pause, else the sooner.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Backoff, _) | (_, Self::Backoff) => Self::Backoff,
+            (Self::After(one), Self::After(two)) => Self::After(one.min(two)),
+            (Self::AtResync, wish) | (wish, Self::AtResync) => wish,
+        }
+    }
+}
+
+impl Plan {
+    /// Nothing is done; the object stands here, and is looked at again then.
+    #[must_use]
+    pub fn wait(moment: Moment, again: Again) -> Self {
+        Self { steps: vec![], moment: Some(moment), again }
+    }
+
+    /// These steps, with a moment to show if they succeed.
+    #[must_use]
+    pub fn steps(steps: Vec<Step>, moment: Option<Moment>, again: Again) -> Self {
+        Self { steps, moment, again }
+    }
+}

@@ -1,0 +1,229 @@
+//! Writes credentials into the Secret (talks to the network): by create, or by PUT of what was just read; never over a newer one, never over a foreign one.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::events::EventType;
+use tokio::time::Instant;
+
+use super::{
+    observation::{Observation, Organization},
+    pass::Pass,
+    plan::Again,
+    status::Moment,
+    validate,
+};
+use crate::{
+    api::{
+        condition::Reason,
+        oauth_client::{Binding, DesiredState, FormerSecret},
+    },
+    controller::{
+        error::{During as _, Error, is_conflict},
+        kubernetes::{delete_secret, dry_run_params, post_params, secrets},
+    },
+    secret::{self, Credential, Found},
+};
+
+/// How often a write of the Secret is tried within one pass when somebody else writes it at the same time.
+const TRIES: usize = 5;
+/// How long the Secret of a former name is kept for workloads that still mount it.
+const FORMER_SECRET_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+/// What a write of the Secret came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    Created,
+    Replaced,
+    AsItWas,
+}
+
+/// Whether the client is known to be as this generation of spec declares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// The platform just answered with what was declared.
+    AsDeclared,
+    /// It must be compared.
+    Unknown,
+}
+
+/// How serious a write is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    /// The server only tries it.
+    DryRun,
+    /// It counts.
+    Real,
+}
+
+/// Tries on the server whether the Secret could be written: what can't be stored is not minted.
+pub async fn try_secret(pass: &Pass<'_>, seen: &Observation, revision: i64) -> Result<(), Error> {
+    let public = seen.object.spec.public_client;
+    let placeholder = Credential {
+        client_id: "00000000-0000-0000-0000-000000000000".into(),
+        client_secret: (!public).then(|| "dry-run".to_owned().into()),
+        revision,
+        issued_at: None,
+        nonce: None,
+    };
+    write(pass, seen, &placeholder, Attempt::DryRun).await.map(drop)
+}
+
+async fn write(pass: &Pass<'_>, seen: &Observation, credential: &Credential, attempt: Attempt) -> Result<Written, Error> {
+    let (Ok(local), Organization::Ready(_, session)) = (&seen.local, &seen.organization) else { return Err(Error::Stale) };
+    let api = secrets(&pass.context.client, &seen.ownership.namespace);
+    let name = seen.object.secret_name();
+    let surroundings = validate::surroundings(local, session.platform.endpoints(), &session.organization_id);
+    let parameters = match attempt {
+        Attempt::DryRun => dry_run_params(),
+        Attempt::Real => post_params(),
+    };
+    let form = seen.object.spec.credentials_secret.as_ref();
+    let build = |live: Option<&Secret>| secret::build(live, name, &seen.ownership, form, &local.keys, &surroundings, credential);
+    for _ in 0..TRIES {
+        let live = api.get_opt(name).await.during("reading the Secret before writing it")?;
+        let result = match &live {
+            None => api.create(&parameters, &build(None)).await.map(|_| Written::Created),
+            Some(live) => {
+                let (Found::Ours(found) | Found::Former(found)) = secret::read(live, &seen.ownership) else {
+                    return Err(foreign(live, seen, name));
+                };
+                if found.credential.revision > credential.revision {
+                    return Err(Error::Superseded { name: name.into(), found: found.credential.revision, ours: credential.revision });
+                }
+                let wished = build(Some(live));
+                if secret::same(live, &wished) {
+                    return Ok(Written::AsItWas);
+                }
+                api.replace(name, &parameters, &wished).await.map(|_| Written::Replaced)
+            }
+        };
+        match result {
+            Err(error) if is_conflict(&error) => {}
+            result => return result.during("writing the Secret"),
+        }
+    }
+    Err(Error::Stale)
+}
+
+fn foreign(live: &Secret, seen: &Observation, name: &str) -> Error {
+    let detail = match secret::read(live, &seen.ownership) {
+        Found::Foreign(detail) => detail,
+        _ => String::new(),
+    };
+    Error::ForeignSecret { name: name.into(), detail }
+}
+
+/// Stores a credential that was issued under the intent, and writes down that the intent is met.
+pub async fn publish(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential, freshness: Freshness) -> Result<(), Error> {
+    match write(pass, seen, credential, Attempt::Real).await {
+        Ok(_) => {}
+        Err(Error::ForeignSecret { name, detail }) => {
+            let message = format!(
+                "Secret {name:?} belongs to somebody else ({detail}): remove it; the issued credential waits in memory for its place"
+            );
+            pass.moment = Some(Moment::Stalled(Reason::Conflict, message));
+            pass.again = Again::Backoff;
+            return Ok(());
+        }
+        Err(error @ Error::Superseded { .. }) => {
+            pass.remember(|memory| memory.held = None);
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    }
+    finish(pass, seen, credential, freshness).await?;
+    let note = format!(
+        "Secret {:?} now holds revision {} of the credential of client {}",
+        seen.object.secret_name(),
+        credential.revision,
+        credential.client_id
+    );
+    pass.event(EventType::Normal, "CredentialPublished", &note).await;
+    Ok(())
+}
+
+/// Writes down that the Secret holds the credential of the intent.
+pub async fn finish(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential, freshness: Freshness) -> Result<(), Error> {
+    let recovered = pass.status.intent.as_ref().is_some_and(|intent| intent.attempt > 1);
+    let instant = Instant::now();
+    let window = seen.times.window;
+    pass.remember(|memory| {
+        memory.held = None;
+        memory.lost_call = None;
+        memory.missing_since = None;
+        memory.refuted = None;
+        memory.refused_since = None;
+        memory.undecided_since = None;
+        memory.published = Some((credential.revision, instant));
+        memory.verify_again = recovered.then(|| instant + window);
+    });
+    let name = seen.object.secret_name().to_owned();
+    pass.moment = None;
+    let credential = credential.clone();
+    let generation = seen.object.metadata.generation;
+    pass.commit_outcome(move |status| {
+        let former_client = status.client_id.replace(credential.client_id.clone());
+        let another = former_client.as_ref() != Some(&credential.client_id);
+        status.revision = Some(credential.revision);
+        status.issued_at = credential.issued_at;
+        status.intent = None;
+        status.binding = Some(Binding { name: name.clone() });
+        if let Some(effective) = &mut status.effective {
+            effective.secret_name.clone_from(&name);
+        }
+        if another {
+            status.applied_state = Some(DesiredState::Active);
+            status.synced_generation = if freshness == Freshness::AsDeclared { generation } else { None };
+        }
+        if let Some(nonce) = credential.nonce.clone().filter(|nonce| !status.issued_nonces.contains(nonce)) {
+            status.issued_nonces.push(nonce);
+        }
+    })
+    .await
+}
+
+/// Writes the Secret again at its revision: labels, keys, a new name.
+pub async fn store_again(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential) -> Result<(), Error> {
+    let written = match write(pass, seen, credential, Attempt::Real).await {
+        Err(Error::ForeignSecret { name, detail }) => {
+            pass.moment = Some(Moment::Stalled(
+                Reason::Conflict,
+                format!("Secret {name:?} belongs to somebody else ({detail}): choose another name, or remove it"),
+            ));
+            pass.again = Again::Backoff;
+            return Ok(());
+        }
+        result => result?,
+    };
+    let name = seen.object.secret_name().to_owned();
+    if let Some(effective) = &mut pass.status.effective
+        && effective.secret_name != name
+    {
+        if seen.former_secret.is_some() {
+            pass.status.former_secret = Some(FormerSecret {
+                name: effective.secret_name.clone(),
+                remove_after: crate::api::condition::whole_second(seen.now + FORMER_SECRET_KEPT),
+            });
+        }
+        effective.secret_name.clone_from(&name);
+    }
+    pass.status.binding = Some(Binding { name: name.clone() });
+    if written != Written::AsItWas {
+        pass.event(EventType::Normal, "SecretWritten", &format!("Secret {name:?} was written again at revision {}", credential.revision))
+            .await;
+    }
+    Ok(())
+}
+
+/// Removes the Secret of a former name, if it is still ours.
+pub async fn drop_former(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
+    let Some(former) = pass.status.former_secret.clone() else { return Ok(()) };
+    let api = secrets(&pass.context.client, &seen.ownership.namespace);
+    if let Some(live) = api.get_opt(&former.name).await.during("reading the former Secret")?
+        && matches!(secret::read(&live, &seen.ownership), Found::Ours(_))
+        && former.name != seen.object.secret_name()
+    {
+        delete_secret(&api, &live).await?;
+    }
+    pass.status.former_secret = None;
+    Ok(())
+}

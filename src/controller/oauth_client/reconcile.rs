@@ -1,0 +1,177 @@
+//! One pass over a `GenesysOAuthClient`, from its trigger to its next due time: observe, decide, apply, status. The only owner of `commit_status`.
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{Api, ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
+use tokio::time::Instant;
+
+use super::{
+    apply::apply,
+    cleanup,
+    decide::decide,
+    observation::Organization,
+    observe,
+    pass::{Pass, delay},
+    status::Moment,
+};
+use crate::{
+    api::{FINALIZER, GenesysOAuthClient},
+    controller::{
+        context::Context,
+        error::Error,
+        kubernetes::{add_finalizer, resource_version},
+        memory::{Circumstances, Hold, pause},
+    },
+};
+
+/// How soon an object is looked at again whose copy was older than our own last write.
+const STALE_COPY: Duration = Duration::from_millis(500);
+/// How soon a pass is tried again that lost a compare-and-swap.
+const LOST_RACE: Duration = Duration::from_millis(200);
+
+/// One pass. Errors are those of the Kubernetes API alone; what the platform says is in the conditions.
+pub async fn reconcile(object: Arc<GenesysOAuthClient>, context: Arc<Context>) -> Result<Action, Error> {
+    let uid = object.uid().unwrap_or_default();
+    let memory = context.memory.recall(&uid);
+    if memory.written > resource_version(&*object) {
+        return Ok(Action::requeue(STALE_COPY));
+    }
+    let mut pass = Pass::new(&context, &object);
+    let result =
+        if object.metadata.deletion_timestamp.is_some() { cleanup::cleanup(&mut pass).await } else { work(&mut pass, object).await };
+    match result {
+        Err(Error::Stale) => Ok(Action::requeue(LOST_RACE)),
+        Err(error @ Error::Superseded { .. }) => {
+            tracing::warn!(%error, "another process was faster");
+            Ok(Action::requeue(LOST_RACE))
+        }
+        result => result,
+    }
+}
+
+async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Action, Error> {
+    let context = pass.context;
+    // An organization of another install: not ours to touch, not even for a first status.
+    let first_visit = pass.status.conditions.is_empty() || !object.finalizers().iter().any(|name| name == FINALIZER);
+    if first_visit && matches!(observe::organization(context, &object.spec.organization_ref.name).await?, Organization::NotOurs) {
+        return Ok(Action::requeue(context.settings.resync_interval.as_duration()));
+    }
+    if !object.finalizers().iter().any(|name| name == FINALIZER) {
+        let written = add_finalizer(&pass.api, &*object).await?;
+        pass.accept_object(written);
+    }
+    if pass.status.conditions.is_empty() {
+        pass.moment = Some(Moment::FirstVisit);
+        pass.commit_status().await?;
+    }
+    let near = observe::near(context, Arc::new(pass.object.clone())).await?;
+    let circumstances = near.circumstances.clone();
+    if let Some(left) = held_back(pass, &circumstances) {
+        return Ok(Action::requeue(left));
+    }
+    let seen = observe::far(context, near).await;
+    let plan = decide(&seen);
+    tracing::debug!(steps = ?plan.steps.iter().map(step_name).collect::<Vec<_>>(), again = ?plan.again, "decided");
+    if matches!(seen.organization, Organization::NotOurs | Organization::NotYet) {
+        return Ok(Action::requeue(delay(plan.again, seen.times.resync).unwrap_or(seen.times.resync)));
+    }
+    apply(pass, &seen, &plan).await?;
+    if seen.failed.as_ref().is_some_and(|error| matches!(error.class(), crate::genesys::ErrorClass::Credential)) {
+        context.sessions.doubt();
+    }
+    finish(pass, &circumstances).await
+}
+
+/// Writes the final status of a pass, and says when the next one is due.
+pub async fn finish(pass: &mut Pass<'_>, circumstances: &Circumstances) -> Result<Action, Error> {
+    announce(pass).await;
+    pass.commit_status().await?;
+    let resync = pass.context.settings.resync_interval.as_duration();
+    let fraction = pass.context.chance.fraction();
+    let again = pass.again;
+    let wait = pass.remember(|memory| match delay(again, resync) {
+        Some(wait) => {
+            memory.failures = 0;
+            memory.hold = None;
+            wait
+        }
+        None => {
+            memory.failures = memory.failures.saturating_add(1);
+            let wait = pause(memory.failures, fraction);
+            memory.hold = Some(Hold { until: Instant::now() + wait, circumstances: circumstances.clone() });
+            wait
+        }
+    });
+    Ok(Action::requeue(wait))
+}
+
+/// How long the pause after the last failure still lasts, if nothing changed that it depended on.
+#[must_use]
+pub fn held_back(pass: &Pass<'_>, circumstances: &Circumstances) -> Option<Duration> {
+    pass.remember(|memory| {
+        let hold = memory.hold.as_ref()?;
+        if hold.circumstances != *circumstances {
+            memory.hold = None;
+            memory.failures = 0;
+            return None;
+        }
+        let left = hold.until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    })
+}
+
+/// An Event when a person must act, once for each reason.
+async fn announce(pass: &Pass<'_>) {
+    use crate::api::condition::{ConditionType, find};
+    let (reason, message) = match pass.shown_moment() {
+        Moment::Stalled(reason, message) => (reason, message),
+        Moment::DeletionBlocked(message) => (crate::api::condition::Reason::DeletionBlocked, message),
+        _ => return,
+    };
+    let known = find(&pass.status.conditions, ConditionType::Stalled)
+        .is_some_and(|stalled| stalled.status == "True" && stalled.reason == reason.as_str());
+    if !known {
+        tracing::warn!(reason = reason.as_str(), %message, "a person must act");
+        pass.event(EventType::Warning, reason.as_str(), &message).await;
+    }
+}
+
+fn step_name(step: &super::plan::Step) -> &'static str {
+    use super::plan::{MintCall, Step};
+    match step {
+        Step::Publish(_) => "publish",
+        Step::Finish(_) => "finish",
+        Step::Own { .. } => "own",
+        Step::EnterRetirement(_) => "enter retirement",
+        Step::Mint(mint) => match mint.call {
+            MintCall::Create { .. } => "create",
+            MintCall::Reset { .. } => "reset",
+        },
+        Step::Update => "update",
+        Step::StoreSecret(_) => "store Secret",
+        Step::DropFormerSecret => "drop former Secret",
+        Step::Verify(_) => "verify",
+        Step::Retire => "retire",
+    }
+}
+
+/// The pause after an error of the Kubernetes API.
+#[must_use]
+pub fn error_policy(object: &GenesysOAuthClient, error: &Error, context: &Context) -> Action {
+    let fraction = context.chance.fraction();
+    let wait = context.memory.remember(&object.uid().unwrap_or_default(), |memory| {
+        memory.failures = memory.failures.saturating_add(1);
+        pause(memory.failures, fraction)
+    });
+    tracing::warn!(object = %object.name_any(), namespace = object.namespace(), reason = error.reason(), %error, wait = ?wait, "the pass failed");
+    Action::requeue(wait)
+}
+
+/// The objects of a namespace, or of all.
+#[must_use]
+pub fn api(client: &kube::Client, scope: &super::Scope) -> Api<GenesysOAuthClient> {
+    match scope {
+        super::Scope::Cluster => Api::all(client.clone()),
+        super::Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+    }
+}

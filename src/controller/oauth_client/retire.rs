@@ -1,0 +1,99 @@
+//! Takes clients out of service (talks to the network): inactive first, then deleted, each step written down before its call. Never makes one active again.
+
+use kube::runtime::events::EventType;
+use serde_json::json;
+
+use super::{
+    decide::MOST_RETIRING,
+    observation::{Observation, Organization},
+    pass::Pass,
+    plan::Again,
+};
+use crate::{
+    api::{
+        condition::whole_second,
+        oauth_client::{RetiringClient, RetiringState},
+    },
+    controller::{error::Error, sessions::Session},
+    genesys::{self, ClientState, OAuthClient},
+    marker::Marker,
+};
+
+/// Puts clients on their way to deletion, by compare-and-swap. More than eight at a time wait for the next pass.
+pub async fn enter(pass: &mut Pass<'_>, ids: &[String]) -> Result<(), Error> {
+    let since = whole_second(pass.context.now());
+    for id in ids {
+        let known = pass.status.retiring.iter().any(|retiring| retiring.client_id == *id);
+        if !known && pass.status.retiring.len() < MOST_RETIRING {
+            pass.status.retiring.push(RetiringClient { client_id: id.clone(), state: RetiringState::Inactivating, since });
+        }
+    }
+    pass.commit_status().await
+}
+
+/// Retires the first of the retiring clients.
+pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
+    let Organization::Ready(_, session) = &seen.organization else { return Ok(()) };
+    let Some(first) = pass.status.retiring.first().cloned() else { return Ok(()) };
+    let id = first.client_id.as_str();
+    let result = async {
+        let client = match session.platform.get_client(id).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            result => result?,
+        };
+        let foreign = client.description.as_deref().and_then(Marker::parse).is_none_or(|marker| marker.owner != seen.owner);
+        Ok::<_, genesys::Error>((!foreign).then_some(client))
+    };
+    let client = match result.await {
+        Ok(client) => client,
+        Err(error) => {
+            failed(pass, id, &error);
+            return Ok(());
+        }
+    };
+    // A client that is gone, or that no longer carries our marker, is none of ours to change.
+    if let Some(client) = client {
+        if client.state == ClientState::Active
+            && let Err(error) = inactivate(session, &client).await
+        {
+            failed(pass, id, &error);
+            return Ok(());
+        }
+        if let Some(retiring) = pass.status.retiring.first_mut() {
+            retiring.state = RetiringState::Deleting;
+        }
+        pass.commit_status().await?;
+        if let Err(error) = session.platform.delete_client(id).await {
+            failed(pass, id, &error);
+            return Ok(());
+        }
+        tracing::info!(target: "audit", object = %format!("{}/{}", seen.ownership.namespace, seen.ownership.name), client = %id, operation = "DELETE", reason = "surplus client of this object", outcome = "done", "platform write");
+        pass.event(EventType::Normal, "ClientDeleted", &format!("deleted surplus client {id}")).await;
+    }
+    pass.status.retiring.retain(|retiring| retiring.client_id != id);
+    Ok(())
+}
+
+fn failed(pass: &mut Pass<'_>, id: &str, error: &genesys::Error) {
+    tracing::warn!(client = %id, %error, "a surplus client could not be retired yet");
+    pass.again = Again::Backoff;
+}
+
+/// Makes a client inactive and deletes it; one that is gone already is a success.
+pub async fn inactivate_and_delete(session: &Session, client: &OAuthClient) -> Result<(), genesys::Error> {
+    match inactivate(session, client).await {
+        Err(error) if !error.is_not_found() => return Err(error),
+        _ => {}
+    }
+    session.platform.delete_client(&client.id).await
+}
+
+/// Makes a client inactive; all its other fields stay.
+pub async fn inactivate(session: &Session, client: &OAuthClient) -> Result<(), genesys::Error> {
+    if client.state == ClientState::Inactive {
+        return Ok(());
+    }
+    let mut body = client.raw.clone();
+    body.insert("state".to_owned(), json!(ClientState::Inactive.as_str()));
+    session.platform.update_client(&client.id, body.into()).await.map(drop)
+}

@@ -1,0 +1,105 @@
+//! Brings a client to what spec declares (talks to the network): what was read, the declared fields laid over it, one PUT; none where nothing differs.
+
+use kube::runtime::events::EventType;
+
+use super::{
+    moments::moment_of_error,
+    observation::{ClientView, Observation, Organization},
+    pass::Pass,
+    plan::Again,
+    status::{Delay, Moment},
+};
+use crate::{
+    api::{condition::Reason, oauth_client::DesiredState},
+    controller::error::Error,
+    genesys::{ClientState, Operation},
+    marker::Marker,
+};
+
+/// Brings the client to what spec declares.
+pub async fn update(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
+    let (ClientView::Present(client), Some(Ok(declared)), Organization::Ready(_, session)) =
+        (&seen.client, &seen.declared, &seen.organization)
+    else {
+        return Ok(());
+    };
+    let wished = seen.object.spec.state;
+    let state = match wished {
+        DesiredState::Active => ClientState::Active,
+        DesiredState::Inactive => ClientState::Inactive,
+    };
+    let marker = marker_of(pass, seen, client.description.as_deref());
+    let request = declared.request(&marker, state.clone());
+    let fields: Vec<&str> = request.differences(client).iter().map(|difference| difference.field).collect();
+    let nonce_known = pass.status.issued_nonces.contains(&marker.nonce);
+    if !nonce_known {
+        pass.status.issued_nonces.push(marker.nonce.clone());
+    }
+    if fields.is_empty() {
+        matches_now(pass, seen, wished);
+        return Ok(());
+    }
+    // A client that is found inactive must be known to have been made so by us, before it is.
+    if !nonce_known || (state == ClientState::Inactive && pass.status.applied_state != Some(wished)) {
+        if state == ClientState::Inactive {
+            pass.status.applied_state = Some(wished);
+        }
+        pass.commit_status().await?;
+    }
+    let result = session.platform.update_client(&client.id, request.overlay(&client.raw)).await;
+    let object = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
+    let operation = Operation::UpdateClient;
+    match result {
+        Ok(reply) => {
+            tracing::info!(target: "audit", %object, %operation, client = %client.id, fields = fields.join(","), outcome = "done", "platform write");
+            let still: Vec<String> =
+                request.differences(&reply).iter().map(|difference| format!("{} stays {}", difference.field, difference.actual)).collect();
+            pass.event(EventType::Normal, "ClientUpdated", &format!("updated {} of client {}", fields.join(", "), client.id)).await;
+            if still.is_empty() {
+                matches_now(pass, seen, wished);
+            } else {
+                let generation = seen.object.metadata.generation.unwrap_or_default();
+                pass.remember(|memory| memory.unheeded = Some((generation, reply.date_modified)));
+                let message = format!(
+                    "the platform took the update and still shows other values ({}): correct spec to what it allows",
+                    still.join("; ")
+                );
+                pass.moment = Some(Moment::Stalled(Reason::PlatformRejected, message));
+                pass.again = Again::Backoff;
+            }
+        }
+        Err(error) => {
+            tracing::info!(target: "audit", %object, %operation, client = %client.id, outcome = %error, correlation_id = error.correlation_id(), "platform write");
+            let (moment, again) = moment_of_error(&error, &pass.status);
+            pass.moment = Some(if error.outcome_is_known() {
+                moment
+            } else {
+                Moment::Updating(Delay::None, format!("the update is tried again: {error}"))
+            });
+            pass.again = again;
+        }
+    }
+    Ok(())
+}
+
+fn matches_now(pass: &mut Pass<'_>, seen: &Observation, wished: DesiredState) {
+    if pass.status.applied_state != Some(wished) && wished == DesiredState::Active {
+        // It was inactive by wish: its credential counts only once it was verified again.
+        let was_inactive = pass.status.applied_state == Some(DesiredState::Inactive);
+        if was_inactive {
+            pass.status.verified_revision = None;
+            pass.remember(|memory| memory.published = None);
+        }
+    }
+    pass.status.applied_state = Some(wished);
+    pass.status.synced_generation = seen.object.metadata.generation;
+}
+
+/// The marker that the client carries, or the one that it lost.
+fn marker_of(pass: &Pass<'_>, seen: &Observation, description: Option<&str>) -> Marker {
+    let carried = description.and_then(Marker::parse).filter(|marker| marker.owner == seen.owner);
+    carried.unwrap_or_else(|| {
+        let nonce = pass.status.issued_nonces.last().cloned().unwrap_or_else(|| pass.context.nonce());
+        seen.owner.marker(&nonce)
+    })
+}

@@ -1,0 +1,149 @@
+//! Finds out whether the published credential works (talks to the network). Only a lasting refusal of an active client refutes it; everything else decides nothing.
+
+use std::time::Duration;
+
+use kube::runtime::events::EventType;
+use tokio::time::Instant;
+
+use super::{
+    moments::publication,
+    observation::{ClientView, Observation, Organization, SecretView},
+    observe::read_client,
+    pass::Pass,
+    plan::Again,
+    status::{Moment, Publication},
+    validate::platform_grant,
+};
+use crate::{
+    api::condition::Reason,
+    controller::{error::Error, sessions::Session},
+    genesys::{ClientCredential, ClientState, Probe, probe},
+    secret::Credential,
+};
+
+/// After how many refutation windows without a decision a person is asked.
+const PATIENCE: u32 = 5;
+
+/// Verifies a credential and notes the result.
+pub async fn verify(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential) -> Result<(), Error> {
+    let Organization::Ready(_, session) = &seen.organization else { return Ok(()) };
+    let found = match &credential.client_secret {
+        None => public_client(pass, session, credential).await,
+        Some(secret) => {
+            let credential = ClientCredential { client_id: credential.client_id.clone(), client_secret: secret.clone() };
+            probe(&session.platform, &credential, platform_grant(seen.object.spec.grant_type), &session.organization_id).await
+        }
+    };
+    let revision = credential.revision;
+    match found {
+        Probe::Proven => proven(pass, seen, revision).await,
+        Probe::Mismatch { reason } => {
+            tracing::warn!(%reason, client = %credential.client_id, "the credential is another client's");
+            pass.remember(|memory| memory.refuted = Some(revision));
+            pass.again = Again::After(Duration::ZERO);
+        }
+        Probe::InvalidClient { description } => refused(pass, seen, session, credential, &description).await,
+        Probe::Undecided { reason } => undecided(pass, seen, revision, &reason),
+    }
+    Ok(())
+}
+
+async fn public_client(pass: &Pass<'_>, session: &Session, credential: &Credential) -> Probe {
+    match read_client(pass.context, session, &pass.uid(), &credential.client_id).await {
+        Ok(ClientView::Present(client)) if client.state == ClientState::Active => Probe::Proven,
+        Ok(ClientView::Present(client)) => Probe::Undecided { reason: format!("the client is {}", client.state) },
+        Ok(_) => Probe::Undecided { reason: "the platform does not know the client".to_owned() },
+        Err(error) => Probe::Undecided { reason: error.to_string() },
+    }
+}
+
+async fn proven(pass: &mut Pass<'_>, seen: &Observation, revision: i64) {
+    let now = Instant::now();
+    let edited = match &seen.secret {
+        SecretView::Ours(found) if !found.intact => found.resource_version.clone(),
+        _ => None,
+    };
+    pass.remember(|memory| {
+        memory.verified = Some((revision, now));
+        memory.verify_again = memory.verify_again.filter(|at| *at > now);
+        memory.refused_since = None;
+        memory.undecided_since = None;
+        memory.refuted = None;
+        memory.edited_but_proven = edited;
+    });
+    if pass.status.verified_revision != Some(revision) {
+        pass.status.verified_revision = Some(revision);
+        let note = format!("the credential in Secret {:?} works", seen.object.secret_name());
+        pass.event(EventType::Normal, "CredentialVerified", &note).await;
+    }
+}
+
+async fn refused(pass: &mut Pass<'_>, seen: &Observation, session: &Session, credential: &Credential, description: &str) {
+    let now = Instant::now();
+    let revision = credential.revision;
+    let since = pass.remember(|memory| match memory.refused_since {
+        Some((known, since)) if known == revision => since,
+        _ => {
+            memory.refused_since = Some((revision, now));
+            now
+        }
+    });
+    let wait = (seen.times.refutation / 8).max(Duration::from_secs(1));
+    pass.again = Again::After(wait);
+    if publication(&pass.status) == Publication::Unverified {
+        pass.moment = Some(Moment::Creating(format!("the login host does not accept the new credential yet ({description})")));
+    }
+    if now.duration_since(since) < seen.times.refutation {
+        return;
+    }
+    // A disabled, an inactive and an unknown client give the same answer: only an active one refutes the secret.
+    match read_client(pass.context, session, &pass.uid(), &credential.client_id).await {
+        Ok(ClientView::Present(client)) if client.state == ClientState::Active => {
+            pass.remember(|memory| memory.refuted = Some(revision));
+            pass.event(
+                EventType::Warning,
+                "CredentialRejected",
+                &format!("the login host refuses the credential in Secret {:?}", seen.object.secret_name()),
+            )
+            .await;
+            pass.again = Again::After(Duration::ZERO);
+        }
+        Ok(ClientView::Present(client)) if client.state == ClientState::Disabled => {
+            pass.moment =
+                Some(Moment::Stalled(Reason::ClientDisabled, format!("Genesys disabled client {}: ask Genesys support", client.id)));
+            pass.again = Again::Backoff;
+        }
+        Ok(ClientView::Present(client)) => {
+            let message =
+                format!("somebody made client {} inactive on the platform: activate it there, or set spec.state: Inactive", client.id);
+            pass.moment = Some(Moment::Stalled(Reason::DeactivatedOutside, message));
+            pass.again = Again::Backoff;
+        }
+        Ok(_) => pass.again = Again::After(seen.times.window),
+        Err(_) => {}
+    }
+}
+
+fn undecided(pass: &mut Pass<'_>, seen: &Observation, revision: i64, reason: &str) {
+    let now = Instant::now();
+    let since = pass.remember(|memory| match memory.undecided_since {
+        Some((known, since)) if known == revision => since,
+        _ => {
+            memory.undecided_since = Some((revision, now));
+            now
+        }
+    });
+    pass.again = Again::Backoff;
+    if publication(&pass.status) != Publication::Unverified {
+        return;
+    }
+    pass.moment = Some(if now.duration_since(since) >= seen.times.refutation * PATIENCE {
+        let message = format!(
+            "the credential in Secret {:?} could be neither proven nor refuted ({reason}): allow the operator's address on the login host, or look there yourself",
+            seen.object.secret_name()
+        );
+        Moment::Stalled(Reason::VerificationBlocked, message)
+    } else {
+        Moment::Creating(format!("the new credential could not be verified yet ({reason})"))
+    });
+}

@@ -1,0 +1,70 @@
+//! The controller of `GenesysOrganization`: wires watches to passes, keeps the sessions. Decides nothing.
+
+pub mod reconcile;
+pub mod status;
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, future::BoxFuture, stream};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api,
+    core::PartialObjectMeta,
+    runtime::{Controller, controller, reflector::ObjectRef, watcher},
+};
+use tracing::Instrument as _;
+
+use super::{Clients, Stop, context::Context, error::Error};
+use crate::api::GenesysOrganization;
+
+/// Runs the controller until `stop` resolves and the passes under way are done.
+pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
+    let api: Api<GenesysOrganization> = Api::all(clients.watches.clone());
+    let mut selected = watcher::Config::default();
+    if let Some(selector) = &context.settings.organizations {
+        selected = selected.labels(selector);
+    }
+    let controller = Controller::new(api, selected).with_config(controller::Config::default().concurrency(4));
+    let store = controller.store();
+    // The operator's own namespace, metadata only: a corrected credential is seen at once.
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(clients.watches.clone(), &context.settings.operator_namespace);
+    let by_secret = store.clone();
+    let doubting = context.clone();
+    let doubts = stream::unfold(doubting, |context| async move {
+        context.sessions.doubted().await;
+        Some(((), context))
+    });
+    let pass = |object: Arc<GenesysOrganization>, context: Arc<Context>| {
+        let span = tracing::info_span!("organization", name = object.metadata.name.as_deref().unwrap_or_default());
+        Box::pin(reconcile::reconcile(object, context).instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
+    };
+    let on_error =
+        |object: Arc<GenesysOrganization>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
+    let passes = controller
+        .watches(secrets, watcher::Config::default(), move |secret| {
+            let name = secret.metadata.name.unwrap_or_default();
+            let uses = by_secret.state().into_iter().filter(|object| object.spec.credentials_secret_ref.name == name);
+            uses.map(|object| ObjectRef::from_obj(&*object)).collect::<Vec<_>>()
+        })
+        .reconcile_all_on(doubts)
+        .graceful_shutdown_on(stop)
+        .run(pass, on_error, context.clone());
+    passes
+        .for_each(|result| {
+            let context = context.clone();
+            let gone = match &result {
+                Err(controller::Error::ObjectNotFound(object)) => Some(object.name.clone()),
+                _ => None,
+            };
+            async move {
+                match (gone, result) {
+                    (Some(name), _) => context.sessions.forget(&name),
+                    (None, Err(controller::Error::QueueError(error))) => {
+                        tracing::warn!(%error, "a watch of the organizations failed; it is begun again");
+                    }
+                    _ => {}
+                }
+            }
+        })
+        .await;
+}

@@ -1,0 +1,289 @@
+//! One pass over a `GenesysOrganization` (talks to the network): reads the credential, logs in, says who that is, and keeps the session. Writes nothing to the platform.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
+use secrecy::ExposeSecret as _;
+
+use super::status::{Login, Verdict, set_conditions};
+use crate::{
+    api::{GenesysOrganization, GenesysOrganizationStatus, condition::Reason, rules},
+    controller::{
+        context::Context,
+        error::{During as _, Error},
+        kubernetes::{replace_status, secrets},
+        memory::pause,
+        sessions::{Session, Sessions, Standing},
+    },
+    genesys::{self, Budget, ClientCredential, CredentialError, Directory, Endpoints, ErrorClass, Platform, Scanner, Timeouts},
+};
+
+/// One pass.
+pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) -> Result<Action, Error> {
+    let api: Api<GenesysOrganization> = Api::all(context.client.clone());
+    let name = object.name_any();
+    if object.metadata.deletion_timestamp.is_some() {
+        context.sessions.forget(&name);
+        return Ok(Action::await_change());
+    }
+    let mut status = object.status.clone().unwrap_or_default();
+    let mut current = (*object).clone();
+    if status.conditions.is_empty() {
+        current = commit_status(&context, &api, &current, &mut status, &Verdict::FirstVisit).await?;
+    }
+    let verdict = look(&context, &api, &current, &mut status).await?;
+    match &verdict {
+        Verdict::FirstVisit | Verdict::Ready { .. } => {}
+        Verdict::Waiting { message, .. } | Verdict::Stalled { message, .. } => context.sessions.close(&name, message),
+    }
+    announce(&context, &current, &verdict).await;
+    commit_status(&context, &api, &current, &mut status, &verdict).await?;
+    let uid = object.uid().unwrap_or_default();
+    let fraction = context.chance.fraction();
+    Ok(Action::requeue(context.memory.remember(&uid, |memory| match verdict {
+        Verdict::Ready { .. } | Verdict::FirstVisit => {
+            memory.failures = 0;
+            context.settings.resync_interval.as_duration()
+        }
+        _ => {
+            memory.failures = memory.failures.saturating_add(1);
+            pause(memory.failures, fraction)
+        }
+    })))
+}
+
+async fn commit_status(
+    context: &Context,
+    api: &Api<GenesysOrganization>,
+    object: &GenesysOrganization,
+    status: &mut GenesysOrganizationStatus,
+    verdict: &Verdict,
+) -> Result<GenesysOrganization, Error> {
+    status.observed_generation = object.metadata.generation;
+    set_conditions(&mut status.conditions, verdict, object.metadata.generation, context.now());
+    if object.status.as_ref() == Some(status) {
+        return Ok(object.clone());
+    }
+    let mut written = object.clone();
+    written.status = Some(status.clone());
+    written.metadata.managed_fields = None;
+    replace_status(api, &written).await
+}
+
+async fn announce(context: &Context, object: &GenesysOrganization, verdict: &Verdict) {
+    use crate::api::condition::{ConditionType, find};
+    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let ready = find(conditions, ConditionType::Ready);
+    match verdict {
+        Verdict::Ready { name } if ready.is_none_or(|ready| ready.status != "True") => {
+            tracing::info!(organization_name = %name, "logged in");
+            context.events.publish(object, EventType::Normal, "LoggedIn", &format!("logged in to organization {name:?}")).await;
+        }
+        Verdict::Stalled { reason, message, .. } if ready.is_none_or(|ready| ready.reason != reason.as_str()) => {
+            tracing::warn!(reason = reason.as_str(), %message, "a person must act");
+            context.events.publish(object, EventType::Warning, reason.as_str(), message).await;
+        }
+        _ => {}
+    }
+}
+
+fn stalled(reason: Reason, login: Login, message: impl Into<String>) -> Verdict {
+    Verdict::Stalled { reason, login, message: message.into() }
+}
+
+async fn look(
+    context: &Context,
+    api: &Api<GenesysOrganization>,
+    object: &GenesysOrganization,
+    status: &mut GenesysOrganizationStatus,
+) -> Result<Verdict, Error> {
+    let violations = rules::organization_violations(object);
+    if !violations.is_empty() {
+        return Ok(stalled(Reason::InvalidSpec, Login::NotTried, violations.join("; ")));
+    }
+    let Some(endpoints) = context.regions.get(&object.spec.region) else {
+        let message = format!(
+            "the operator knows no region {:?}: write one of {}, or start the operator with --endpoint {0}=API_URL,LOGIN_URL",
+            object.spec.region,
+            context.regions.names().join(", ")
+        );
+        return Ok(stalled(Reason::UnknownRegion, Login::NotTried, message));
+    };
+    let credential = match credential(context, object).await? {
+        Ok(credential) => credential,
+        Err(message) => return Ok(Verdict::Waiting { reason: Reason::Pending, message }),
+    };
+    let name = object.name_any();
+    let known = known_session(&context.sessions, &name, &credential, &endpoints);
+    let session = match known {
+        Some(session) => session,
+        None => new_session(context, object, endpoints, credential),
+    };
+    session.platform.budget().set_rate(object.spec.requests_per_minute);
+    log_in(context, api, object, status, session).await
+}
+
+fn known_session(sessions: &Sessions, name: &str, credential: &ClientCredential, endpoints: &Endpoints) -> Option<Candidate> {
+    let Standing::Ready(session) = sessions.standing(name) else { return None };
+    let same = session.credential.client_id == credential.client_id
+        && session.credential.client_secret.expose_secret() == credential.client_secret.expose_secret()
+        && session.platform.endpoints() == endpoints;
+    same.then(|| Candidate { platform: session.platform.clone(), credential: credential.clone(), known: Some(session) })
+}
+
+/// A session that has not proven itself in this pass.
+struct Candidate {
+    platform: Platform,
+    credential: ClientCredential,
+    known: Option<Arc<Session>>,
+}
+
+fn new_session(context: &Context, object: &GenesysOrganization, endpoints: Endpoints, credential: ClientCredential) -> Candidate {
+    let timeouts = Timeouts { call: context.settings.call_timeout.as_duration(), scan: context.settings.scan_timeout.as_duration() };
+    let budget = Arc::new(Budget::new(object.spec.requests_per_minute));
+    let platform = Platform::new(context.transport.clone(), endpoints, credential.clone(), budget, timeouts);
+    Candidate { platform, credential, known: None }
+}
+
+/// The operator's credential; or what is missing, in words for a person.
+async fn credential(context: &Context, object: &GenesysOrganization) -> Result<Result<ClientCredential, String>, Error> {
+    let namespace = &context.settings.operator_namespace;
+    let reference = &object.spec.credentials_secret_ref;
+    let secret: Option<Secret> =
+        secrets(&context.client, namespace).get_opt(&reference.name).await.during("reading the operator's credential")?;
+    let Some(secret) = secret else {
+        return Ok(Err(format!(
+            "Secret {:?} does not exist in namespace {namespace:?}: create it with the keys {:?} and {:?}",
+            reference.name, reference.client_id_key, reference.client_secret_key
+        )));
+    };
+    let value = |key: &str| {
+        let value = secret.data.as_ref().and_then(|data| data.get(key))?;
+        let text = String::from_utf8(value.0.clone()).ok()?.trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    };
+    Ok(match (value(&reference.client_id_key), value(&reference.client_secret_key)) {
+        (Some(client_id), Some(client_secret)) => Ok(ClientCredential { client_id, client_secret: client_secret.into() }),
+        (None, _) => {
+            Err(format!("Secret {:?} in namespace {namespace:?} has no text under key {:?}", reference.name, reference.client_id_key))
+        }
+        (_, None) => {
+            Err(format!("Secret {:?} in namespace {namespace:?} has no text under key {:?}", reference.name, reference.client_secret_key))
+        }
+    })
+}
+
+async fn log_in(
+    context: &Context,
+    api: &Api<GenesysOrganization>,
+    object: &GenesysOrganization,
+    status: &mut GenesysOrganizationStatus,
+    candidate: Candidate,
+) -> Result<Verdict, Error> {
+    let platform = &candidate.platform;
+    let organization = match platform.organization().await {
+        Ok(organization) => organization,
+        Err(error) => return Ok(verdict_of(&error, Login::Refused, &place(context, object))),
+    };
+    if let Some(expected) = object.spec.expected_organization_id.as_ref().filter(|expected| **expected != organization.id) {
+        let message = format!(
+            "the credential belongs to organization {} ({:?}), but expectedOrganizationId is {expected}: correct one of them; until then nothing is done",
+            organization.id, organization.name
+        );
+        return Ok(stalled(Reason::OrganizationChanged, Login::Worked, message));
+    }
+    if let Some(older) = older_twin(api, object, &organization.id).await? {
+        let message = format!(
+            "GenesysOrganization {older:?}, which is older, connects to organization {} already: use that one, and delete this",
+            organization.id
+        );
+        return Ok(stalled(Reason::DuplicateOrganization, Login::Worked, message));
+    }
+    status.organization_id = Some(organization.id.clone());
+    status.organization_name = Some(organization.name.clone());
+    status.client_id = Some(candidate.credential.client_id.clone());
+    if let Some(known) = candidate.known.as_ref().filter(|known| known.organization_id == organization.id) {
+        tracing::debug!(version = known.version, "the session goes on");
+        return Ok(Verdict::Ready { name: organization.name });
+    }
+    // The reads that every client needs are tried once, so that a missing permission is named here and not on each object.
+    if let Err(error) = reads(platform).await {
+        return Ok(verdict_of(&error, Login::WithoutPermission, &place(context, object)));
+    }
+    let session = Session {
+        version: context.sessions.next_version(),
+        platform: platform.clone(),
+        scanner: Scanner::new(platform.clone()),
+        directory: Directory::new(),
+        credential: candidate.credential,
+        organization_id: organization.id,
+        organization_name: organization.name.clone(),
+    };
+    context.sessions.open(&object.name_any(), session);
+    Ok(Verdict::Ready { name: organization.name })
+}
+
+async fn reads(platform: &Platform) -> Result<(), genesys::Error> {
+    platform.list_clients().await?;
+    platform.roles().await.map(drop)
+}
+
+/// The name of an older object for the same organization.
+async fn older_twin(api: &Api<GenesysOrganization>, object: &GenesysOrganization, id: &str) -> Result<Option<String>, Error> {
+    let age = |object: &GenesysOrganization| (object.metadata.creation_timestamp.clone(), object.uid());
+    let all = api.list(&kube::api::ListParams::default()).await.during("listing the organizations")?;
+    Ok(all
+        .into_iter()
+        .filter(|other| other.uid() != object.uid() && other.metadata.deletion_timestamp.is_none())
+        .filter(|other| other.status.as_ref().and_then(|status| status.organization_id.as_deref()) == Some(id) && age(other) < age(object))
+        .map(|other| other.name_any())
+        .next())
+}
+
+/// Where the operator's credential is, in words for a person.
+fn place(context: &Context, object: &GenesysOrganization) -> String {
+    format!("Secret {:?} in namespace {:?}", object.spec.credentials_secret_ref.name, context.settings.operator_namespace)
+}
+
+fn verdict_of(error: &genesys::Error, login: Login, place: &str) -> Verdict {
+    match (error.class(), error) {
+        (ErrorClass::Credential, genesys::Error::Credential(CredentialError::UnauthorizedClient)) => stalled(
+            Reason::CredentialRejected,
+            Login::Refused,
+            format!("the operator's own client is not of grant type Client Credentials: put the credential of such a client into {place}"),
+        ),
+        (ErrorClass::Credential, _) => stalled(
+            Reason::CredentialRejected,
+            Login::Refused,
+            format!("the platform refuses the operator's own credential ({error}): correct {place}"),
+        ),
+        (ErrorClass::Permission, _) => {
+            let named = error.missing_permissions().map_or_else(String::new, |names| format!(" {}", names.join(", ")));
+            stalled(
+                Reason::PermissionMissing,
+                Login::WithoutPermission,
+                format!("the operator's own client lacks a permission{named}: grant it by a role ({error})"),
+            )
+        }
+        (ErrorClass::Rejected | ErrorClass::NotFound, _) => stalled(Reason::PlatformRejected, login, error.to_string()),
+        (ErrorClass::Throttled | ErrorClass::Unavailable, _) => {
+            Verdict::Waiting { reason: Reason::Unreachable, message: format!("the platform can't be worked now: {error}") }
+        }
+    }
+}
+
+/// The pause after an error of the Kubernetes API.
+#[must_use]
+pub fn error_policy(object: &GenesysOrganization, error: &Error, context: &Context) -> Action {
+    if matches!(error, Error::Stale) {
+        return Action::requeue(Duration::from_millis(200));
+    }
+    let fraction = context.chance.fraction();
+    let wait = context.memory.remember(&object.uid().unwrap_or_default(), |memory| {
+        memory.failures = memory.failures.saturating_add(1);
+        pause(memory.failures, fraction)
+    });
+    tracing::warn!(organization = %object.name_any(), reason = error.reason(), %error, wait = ?wait, "the pass failed");
+    Action::requeue(wait)
+}

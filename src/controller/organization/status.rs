@@ -1,0 +1,154 @@
+//! From what was found out about an organization to its conditions. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::condition::{ConditionType, Reason, Status, Wanted, set_condition};
+
+/// What was found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing yet.
+    FirstVisit,
+    /// It works.
+    Ready {
+        /// The organization's name on the platform.
+        name: String,
+    },
+    /// It waits for something that comes by itself.
+    Waiting {
+        /// The reason.
+        reason: Reason,
+        /// What it waits for.
+        message: String,
+    },
+    /// A person must act.
+    Stalled {
+        /// The reason.
+        reason: Reason,
+        /// What to do.
+        message: String,
+        /// How far the login came.
+        login: Login,
+    },
+}
+
+/// How far the login came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// It was not tried.
+    NotTried,
+    /// It was refused.
+    Refused,
+    /// It worked, and the platform then lacked a permission.
+    WithoutPermission,
+    /// It worked.
+    Worked,
+}
+
+/// The conditions of a verdict, laid over those that exist.
+pub fn set_conditions(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: Option<i64>, now: Timestamp) {
+    use Status::{False, True, Unknown};
+    let text = |message: &str| message.to_owned();
+    let not_tried = (Unknown, Reason::Pending, text("not tried"));
+    let worked = (True, Reason::Authenticated, text("the operator's credential obtained a token"));
+    let allowed = (
+        True,
+        Reason::PermissionsSufficient,
+        text("the reads that the operator tried were allowed; a write that is not is named by its object"),
+    );
+    let unstalled = (False, Reason::None, text("nothing needs a person"));
+    let [ready, authenticated, permissions, reconciling, stalled] = match verdict {
+        Verdict::FirstVisit => [
+            (Unknown, Reason::Pending, text("not looked at yet")),
+            not_tried.clone(),
+            not_tried,
+            (True, Reason::Creating, text("the operator begins")),
+            unstalled,
+        ],
+        Verdict::Ready { name } => [
+            (True, Reason::Available, format!("logged in to organization {name:?}")),
+            worked,
+            allowed,
+            (False, Reason::Done, text("nothing is left to do")),
+            unstalled,
+        ],
+        Verdict::Waiting { reason, message } => {
+            [(False, *reason, message.clone()), (Unknown, *reason, message.clone()), not_tried, (True, *reason, message.clone()), unstalled]
+        }
+        Verdict::Stalled { reason, message, login } => {
+            let (authenticated, permissions) = match login {
+                Login::NotTried => (not_tried.clone(), not_tried),
+                Login::Refused => ((False, *reason, message.clone()), not_tried),
+                Login::WithoutPermission => (worked, (False, *reason, message.clone())),
+                Login::Worked => (worked, not_tried),
+            };
+            [
+                (False, *reason, message.clone()),
+                authenticated,
+                permissions,
+                (False, Reason::Stalled, text("a person must act: see Stalled")),
+                (True, *reason, message.clone()),
+            ]
+        }
+    };
+    let types = [
+        ConditionType::Ready,
+        ConditionType::Authenticated,
+        ConditionType::PermissionsSufficient,
+        ConditionType::Reconciling,
+        ConditionType::Stalled,
+    ];
+    for (type_, (status, reason, message)) in types.into_iter().zip([ready, authenticated, permissions, reconciling, stalled]) {
+        set_condition(conditions, &Wanted { type_, status, reason, message }, generation, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(verdict: &Verdict) -> String {
+        let mut conditions = vec![];
+        set_conditions(&mut conditions, verdict, Some(1), Timestamp::UNIX_EPOCH);
+        conditions.iter().map(|c| format!("{}={}/{}", c.type_, &c.status[..1], c.reason)).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn golden_table() {
+        let stalled = |reason, login| Verdict::Stalled { reason, message: "do this".into(), login };
+        let table = [
+            (
+                Verdict::FirstVisit,
+                "Ready=U/Pending Authenticated=U/Pending PermissionsSufficient=U/Pending Reconciling=T/Creating Stalled=F/None",
+            ),
+            (
+                Verdict::Ready { name: "Acme".into() },
+                "Ready=T/Available Authenticated=T/Authenticated PermissionsSufficient=T/PermissionsSufficient Reconciling=F/Done Stalled=F/None",
+            ),
+            (
+                Verdict::Waiting { reason: Reason::Unreachable, message: "x".into() },
+                "Ready=F/Unreachable Authenticated=U/Unreachable PermissionsSufficient=U/Pending Reconciling=T/Unreachable Stalled=F/None",
+            ),
+            (
+                stalled(Reason::UnknownRegion, Login::NotTried),
+                "Ready=F/UnknownRegion Authenticated=U/Pending PermissionsSufficient=U/Pending Reconciling=F/Stalled Stalled=T/UnknownRegion",
+            ),
+            (
+                stalled(Reason::CredentialRejected, Login::Refused),
+                "Ready=F/CredentialRejected Authenticated=F/CredentialRejected PermissionsSufficient=U/Pending Reconciling=F/Stalled Stalled=T/CredentialRejected",
+            ),
+            (
+                stalled(Reason::PermissionMissing, Login::WithoutPermission),
+                "Ready=F/PermissionMissing Authenticated=T/Authenticated PermissionsSufficient=F/PermissionMissing Reconciling=F/Stalled Stalled=T/PermissionMissing",
+            ),
+            (
+                stalled(Reason::OrganizationChanged, Login::Worked),
+                "Ready=F/OrganizationChanged Authenticated=T/Authenticated PermissionsSufficient=U/Pending Reconciling=F/Stalled Stalled=T/OrganizationChanged",
+            ),
+        ];
+        for (verdict, expected) in table {
+            assert_eq!(line(&verdict), expected);
+        }
+    }
+}

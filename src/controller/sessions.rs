@@ -1,0 +1,110 @@
+//! The organizations that this process is logged in to. Kept by the organization's reconciler, read by the clients' passes; makes no call itself.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use crate::genesys::{ClientCredential, Directory, Platform, Scanner};
+
+/// A working connection to one organization.
+#[derive(Debug)]
+pub struct Session {
+    /// Grows with each new session, so that a pause ends when an organization recovers.
+    pub version: u64,
+    /// The platform, as this organization's credential sees it.
+    pub platform: Platform,
+    /// Shared scans.
+    pub scanner: Scanner,
+    /// Roles, divisions and scopes.
+    pub directory: Directory,
+    /// The credential, to see whether it changed.
+    pub credential: ClientCredential,
+    /// The platform's id of the organization.
+    pub organization_id: String,
+    /// The organization's name on the platform.
+    pub organization_name: String,
+}
+
+impl Session {
+    /// The id of the operator's own client.
+    #[must_use]
+    pub fn own_client_id(&self) -> &str {
+        &self.credential.client_id
+    }
+}
+
+/// How it stands with an organization.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// This process has not looked at it yet.
+    NotYet,
+    /// It can't be worked now; says why.
+    NotReady {
+        /// Why not.
+        message: String,
+        /// Grows with each change.
+        version: u64,
+    },
+    /// It can be worked.
+    Ready(Arc<Session>),
+}
+
+/// The organizations of this process, by the name of their object.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    standings: Mutex<HashMap<String, Standing>>,
+    versions: std::sync::atomic::AtomicU64,
+    doubts: Notify,
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it stands with an organization.
+    #[must_use]
+    pub fn standing(&self, name: &str) -> Standing {
+        self.lock().get(name).cloned().unwrap_or(Standing::NotYet)
+    }
+
+    /// The number for a new session.
+    pub fn next_version(&self) -> u64 {
+        self.versions.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+    }
+
+    /// Notes a working session.
+    pub fn open(&self, name: &str, session: Session) -> Arc<Session> {
+        let session = Arc::new(session);
+        self.lock().insert(name.to_owned(), Standing::Ready(session.clone()));
+        session
+    }
+
+    /// Notes that an organization can't be worked, and why.
+    pub fn close(&self, name: &str, message: &str) {
+        let mut standings = self.lock();
+        if matches!(standings.get(name), Some(Standing::NotReady { message: known, .. }) if known == message) {
+            return;
+        }
+        let version = self.next_version();
+        standings.insert(name.to_owned(), Standing::NotReady { message: message.to_owned(), version });
+    }
+
+    /// Forgets an organization that is gone.
+    pub fn forget(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    /// Asks the organizations' reconciler to look again, because the platform refused the operator's own credential.
+    pub fn doubt(&self) {
+        self.doubts.notify_one();
+    }
+
+    /// Resolves when somebody doubts an organization.
+    pub async fn doubted(&self) {
+        self.doubts.notified().await;
+    }
+}

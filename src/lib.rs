@@ -1,0 +1,45 @@
+//! A Kubernetes operator that manages OAuth clients of Genesys Cloud as custom resources.
+//!
+//! # Bird's-eye view
+//!
+//! A team declares a client as a [`api::GenesysOAuthClient`]; the operator creates it through the Platform API, writes its credentials into a
+//! Secret, verifies them, and says in conditions how it stands. A [`api::GenesysOrganization`] holds the connection and says who may ask for what.
+//!
+//! # Data flow
+//!
+//! ```text
+//! GenesysOAuthClient ─ watch ─► observe (I/O) ─► validate ─► decide (pure) ─► plan ═► apply (I/O) ─► status (pure) ─► commit_status
+//!                                  │  Secret, namespace, organization, client, scan        │ intent → call → Secret → status
+//!                                  └────────────── genesys::Platform ◄─────────────────────┘
+//! ```
+//!
+//! # Code map
+//!
+//! | module | what it holds | what it must not do |
+//! |---|---|---|
+//! | [`api`] | the kinds, their CEL rules, conditions and reasons | import anything else of ours, do I/O |
+//! | [`genesys`] | the platform: token, budget, clients, directory, scans, probe | know Kubernetes |
+//! | [`marker`], [`keys`], [`secret`] | the marker; the Secret, built and read | do I/O, read a clock |
+//! | [`controller`] | one folder a kind; the file list is the algorithm | speak HTTP itself |
+//! | [`observability`] | logs, Events | hold a secret |
+//! | [`settings`], [`run`] | flags; putting it together | decide |
+//!
+//! # Invariants
+//!
+//! 1. At rest, exactly one active client carries an object's marker.
+//! 2. `Ready=True` implies that the Secret's credential was proven when last verified, and nothing seen since refutes it.
+//! 3. Once nothing changes, the operator converges and then writes nothing.
+//! 4. No secret is lost; none is stored but in its Secret; none appears in a log, Event, condition, metric or error.
+//! 5. Nothing without our marker or our status record is changed.
+//! 6. Creates per intent are at most one more than lost responses.
+//! 7. A pass may stop at any `.await`; running it again from the start is always correct.
+
+pub mod api;
+pub mod controller;
+pub mod genesys;
+pub mod keys;
+pub mod marker;
+pub mod observability;
+pub mod run;
+pub mod secret;
+pub mod settings;

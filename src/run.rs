@@ -1,0 +1,86 @@
+//! Puts a running operator together from its settings: clients, identity of the cluster, context, controllers. Decides nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, Client, Config, ResourceExt as _};
+
+use crate::{
+    controller::{
+        self, Clients,
+        context::{Chance as _, Context, SystemChance},
+        memory::Memory,
+        sessions::Sessions,
+    },
+    genesys::{HttpTransport, Regions, SetupError},
+    marker::nonce,
+    observability::events::Events,
+    settings::Settings,
+};
+
+/// How long a call of the Kubernetes API may take; the libraries set no limit of their own.
+const KUBERNETES_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why the operator could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no way to the Kubernetes API.
+    #[error("no connection to Kubernetes: {0}; set KUBECONFIG, or run in a cluster")]
+    Kubeconfig(#[from] kube::config::InferConfigError),
+    /// The Kubernetes API did not answer.
+    #[error("the Kubernetes API does not answer: {0}")]
+    Kubernetes(#[from] kube::Error),
+    /// The namespace that names the cluster can't be read.
+    #[error(
+        "the uid of namespace kube-system, by which markers name this cluster, can't be read: {0}; allow the operator to get it, or set --cluster-id"
+    )]
+    ClusterId(String),
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] SetupError),
+}
+
+/// The two clients: calls have a deadline and are never repeated by the library; watches are, and have a deadline of their own.
+async fn clients() -> Result<Clients, StartError> {
+    let watches = Config::infer().await?;
+    let mut calls = watches.clone();
+    calls.read_timeout = Some(KUBERNETES_TIMEOUT);
+    calls.write_timeout = Some(KUBERNETES_TIMEOUT);
+    calls.default_retry = false;
+    Ok(Clients { calls: Client::try_from(calls)?, watches: Client::try_from(watches)? })
+}
+
+/// Runs the operator until `shutdown` resolves.
+///
+/// # Errors
+/// When it can't be started. Once it runs, errors are conditions, Events and logs.
+pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
+    let clients = clients().await?;
+    let transport = Arc::new(HttpTransport::new()?);
+    let cluster_id = match &settings.cluster_id {
+        Some(id) => id.clone(),
+        None => {
+            let api: Api<Namespace> = Api::all(clients.calls.clone());
+            let found = api.get_metadata("kube-system").await.map_err(|error| StartError::ClusterId(error.to_string()))?;
+            found.uid().ok_or_else(|| StartError::ClusterId("it has none".to_owned()))?
+        }
+    };
+    let chance = SystemChance;
+    let epoch = nonce(chance.bytes());
+    let context = Arc::new(Context {
+        client: clients.calls.clone(),
+        regions: Regions::compiled().with_endpoints(settings.endpoints.clone()),
+        transport,
+        chance: Arc::new(chance),
+        memory: Memory::default(),
+        sessions: Sessions::default(),
+        events: Events::new(clients.calls.clone(), epoch.clone()),
+        epoch,
+        cluster_id,
+        settings,
+    });
+    tracing::info!(epoch = %context.epoch, version = env!("CARGO_PKG_VERSION"), "operator started");
+    controller::run(&clients, context, shutdown).await;
+    tracing::info!("operator stopped");
+    Ok(())
+}
