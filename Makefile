@@ -1,0 +1,59 @@
+# The words of this project: a contributor types them, and CI types the same.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test e2e lint fmt generate verify demo demo-script control-plane figures clean
+
+CARGO ?= cargo
+export CARGO_TERM_COLOR ?= auto
+
+help: ## List every target
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the operator and the simulator
+	$(CARGO) build --locked --bins
+
+test: ## Run the tests that need nothing but this checkout
+	$(CARGO) test --locked --all-targets
+	$(CARGO) test --locked --doc
+
+e2e: control-plane ## Run the end-to-end tests: the built binary, a real kube-apiserver, the real kubectl, the official Python SDK
+	$(CARGO) build --locked --bins
+	tests/sdk/run.sh
+	$(CARGO) test --locked --package genesys-oauth-operator-e2e
+
+lint: ## Check format, lints, links of the docs, shell scripts and the choice of TLS libraries
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	tests/lint.sh
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+generate: ## Write the generated files: crds/
+	$(CARGO) run --locked --quiet -- crds --directory crds
+
+verify: ## Check that the generated files are fresh
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(CARGO) run --locked --quiet -- crds --directory "$$fresh"; \
+	diff --recursive --unified crds "$$fresh" || { echo "crds/ is not fresh: run make generate and commit the result" >&2; exit 1; }; \
+	echo "crds/ is fresh"
+
+control-plane: ## Find or make etcd, kube-apiserver and kubectl, once, outside the checkout
+	@tests/control-plane/install.sh
+
+demo: control-plane ## Show the operator at work on a real kube-apiserver: no cluster, no Docker, no organization needed
+	@echo "building the operator and the simulator (a first build takes about five minutes)"
+	@$(CARGO) build --locked --quiet --bins
+	@$(CARGO) run --locked --quiet --package genesys-oauth-operator-e2e --bin demo -- $(ARGS)
+
+demo-script: ## Run the story of the demo and exit
+	@$(MAKE) --no-print-directory demo ARGS=--script
+
+figures: control-plane ## Measure; prints `ok|short NAME VALUE GOAL` lines. FILTER=create for those of one issue
+	@$(CARGO) build --locked --quiet --release --bins
+	@$(CARGO) run --locked --quiet --package genesys-oauth-operator-e2e --bin figures -- $(FILTER)
+
+clean: ## Remove what was built in this checkout
+	$(CARGO) clean
