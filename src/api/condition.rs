@@ -82,8 +82,6 @@ reasons! {
     Creating,
     /// The client is gone and is being created again, or its credential stopped working and is being replaced. Wait.
     Recreating,
-    /// The credential is being issued again. Wait.
-    Regenerating,
     /// The Secret is gone or was spoilt; the operator repairs it. Wait.
     SecretMissing,
     /// The Secret is being written again. Wait.

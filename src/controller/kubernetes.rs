@@ -41,15 +41,15 @@ where
     set_finalizers(api, object, finalizers, "adding the finalizer").await
 }
 
-/// Removes the finalizer from the object as it was read. [`Error::Stale`] if it changed since.
-pub async fn remove_finalizer<K>(api: &Api<K>, object: &K) -> Result<(), Error>
+/// Removes the finalizer from the object as it was read, and gives the version that it then had. [`Error::Stale`] if it changed since.
+pub async fn remove_finalizer<K>(api: &Api<K>, object: &K) -> Result<Option<u64>, Error>
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned,
 {
     let finalizers = object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
     match set_finalizers(api, object, finalizers, "removing the finalizer").await {
-        Err(Error::Kubernetes { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.is_not_found()) => Ok(()),
-        result => result.map(drop),
+        Err(Error::Kubernetes { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.is_not_found()) => Ok(None),
+        result => result.map(|object| resource_version(&object)),
     }
 }
 

@@ -60,8 +60,10 @@ pub struct Circumstances {
 /// What this process remembers of one object.
 #[derive(Clone, Debug, Default)]
 pub struct Recollection {
-    /// The resourceVersion of our own last write of the object.
-    pub written: Option<u64>,
+    /// The resourceVersion of our own last write of the object, and when that was.
+    pub written: Option<(u64, Instant)>,
+    /// Whether the object is gone.
+    pub departed: bool,
     /// The intent that was found.
     pub intent: Option<Sighting>,
     /// A call without an answer.
@@ -82,6 +84,8 @@ pub struct Recollection {
     pub edited_but_proven: Option<String>,
     /// The revision whose credential was refuted.
     pub refuted: Option<i64>,
+    /// A client that this process created too late: another one had taken the intent over.
+    pub surplus: Option<String>,
     /// The first 404 for the client.
     pub missing_since: Option<Instant>,
     /// A reply to an update that still differed: generation and `dateModified`.
@@ -116,9 +120,12 @@ impl Memory {
         change(self.lock().entry(uid.to_owned()).or_default())
     }
 
-    /// Forgets an object that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+    /// Forgets an object that is gone, but for its last version: a copy that the watch still holds must not be worked again.
+    pub fn depart(&self, uid: &str, version: Option<u64>, now: Instant) {
+        let mut objects = self.lock();
+        objects.retain(|_, memory| !(memory.departed && memory.written.is_none_or(|(_, at)| now.duration_since(at) >= LONGEST_LAG)));
+        let written = version.or_else(|| objects.get(uid)?.written.map(|(version, _)| version + 1)).map(|version| (version, now));
+        objects.insert(uid.to_owned(), Recollection { departed: true, written, ..Recollection::default() });
     }
 }
 
@@ -132,6 +139,17 @@ impl Recollection {
                 now
             }
         }
+    }
+}
+
+/// How long a watch may lag behind our own write. A copy that is older after that is no lag: the cluster's store was restored.
+const LONGEST_LAG: Duration = Duration::from_secs(30);
+
+impl Recollection {
+    /// Whether a copy of the object is older than our own last write of it.
+    #[must_use]
+    pub fn outdates(&self, version: Option<u64>, now: Instant) -> bool {
+        self.written.is_some_and(|(written, at)| version < Some(written) && now.duration_since(at) < LONGEST_LAG)
     }
 }
 
@@ -157,6 +175,15 @@ mod tests {
         assert_eq!(pause(2, 0.0), Duration::from_secs(6));
         assert_eq!(pause(50, 0.0), Duration::from_secs(300));
         assert!(pause(1, 1.0) >= Duration::from_millis(2400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restored_store_is_not_taken_for_a_slow_watch() {
+        let memory = Recollection { written: Some((9, Instant::now())), ..Recollection::default() };
+        assert!(memory.outdates(Some(8), Instant::now()) && memory.outdates(None, Instant::now()));
+        assert!(!memory.outdates(Some(9), Instant::now()));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert!(!memory.outdates(Some(8), Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]

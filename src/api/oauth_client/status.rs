@@ -84,9 +84,10 @@ pub struct GenesysOAuthClientStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
 
-    /// A Secret of a former name, kept for a while for workloads that still mount it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub former_secret: Option<FormerSecret>,
+    /// Secrets of former names, kept for a while for workloads that still mount them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub former_secrets: Vec<FormerSecret>,
 }
 
 /// The organization that an object's client belongs to.

@@ -42,7 +42,7 @@ async fn run(pass: &mut Pass<'_>, seen: &Observation, step: &Step) -> Result<(),
         Step::Mint(wanted) => mint::mint(pass, seen, wanted).await,
         Step::Update => update::update(pass, seen).await,
         Step::StoreSecret(credential) => publish::store_again(pass, seen, credential).await,
-        Step::DropFormerSecret => publish::drop_former(pass, seen).await,
+        Step::DropFormerSecret => publish::drop_former(pass, seen, seen.now, usize::MAX).await,
         Step::Verify(credential) => verify::verify(pass, seen, credential).await,
         Step::Retire => retire::retire(pass, seen).await,
     }

@@ -40,17 +40,40 @@ const REFUSED_LONG_ENOUGH: Duration = Duration::from_secs(3600);
 enum Obstacle {
     /// A while.
     Wait(Duration, String),
-    /// A person.
-    Blocked(String),
+    /// A person; says what the let-go annotation needs to count.
+    Blocked(String, WayOut),
     /// The platform's answer.
     Platform(genesys::Error),
+}
+
+/// What must hold for the let-go annotation to count.
+#[derive(Clone, Copy)]
+enum WayOut {
+    /// Nothing: it counts now.
+    Now,
+    /// An hour in which the organization answers nothing but refusals.
+    AfterAnHour,
+    /// The organization must be suspended first.
+    Suspend,
+}
+
+impl WayOut {
+    fn words(self) -> String {
+        let annotate = format!("annotate it with {LET_GO_ANNOTATION}=true");
+        match self {
+            Self::Now => format!("to delete the object without its client, {annotate}"),
+            Self::AfterAnHour => format!(
+                "to delete the object without its client, {annotate}, which counts after an hour of refusals, or at once while the organization is suspended"
+            ),
+            Self::Suspend => format!("to delete the object without its client, suspend the organization and {annotate}"),
+        }
+    }
 }
 
 /// One pass over an object that is being deleted.
 pub async fn cleanup(pass: &mut Pass<'_>) -> Result<Action, Error> {
     let object = pass.object.clone();
     if !object.finalizers().iter().any(|name| name == FINALIZER) {
-        pass.context.memory.forget(&pass.uid());
         return Ok(Action::await_change());
     }
     let organization = observe::organization(pass.context, &object.spec.organization_ref.name).await?;
@@ -96,10 +119,10 @@ fn circumstances(pass: &Pass<'_>, organization: &Organization) -> Circumstances 
 }
 
 fn show(pass: &mut Pass<'_>, obstacle: Obstacle) {
-    let how = format!("to delete the object without its client, annotate it with {LET_GO_ANNOTATION}=true");
+    let blocked = |message: String, way: WayOut| (Some(Moment::DeletionBlocked(format!("{message}; {}", way.words()))), Again::Backoff);
     (pass.moment, pass.again) = match obstacle {
         Obstacle::Wait(wait, message) => (Some(Moment::Deleting(message)), Again::After(wait)),
-        Obstacle::Blocked(message) => (Some(Moment::DeletionBlocked(format!("{message}; {how}"))), Again::Backoff),
+        Obstacle::Blocked(message, way) => blocked(message, way),
         Obstacle::Platform(error) => match error.class() {
             ErrorClass::Throttled | ErrorClass::Unavailable => (
                 Some(Moment::Deleting(format!("the platform can't be worked now: {error}"))),
@@ -107,28 +130,28 @@ fn show(pass: &mut Pass<'_>, obstacle: Obstacle) {
             ),
             _ => {
                 let named = error.missing_permissions().map(|names| format!(" (grant {})", names.join(", "))).unwrap_or_default();
-                (
-                    Some(Moment::DeletionBlocked(format!(
-                        "the platform refuses the deletion: {error}{named}; {how}, which counts after an hour of refusals"
-                    ))),
-                    Again::Backoff,
-                )
+                let way = if refuses(&error) { WayOut::AfterAnHour } else { WayOut::Suspend };
+                blocked(format!("the platform refuses the deletion: {error}{named}"), way)
             }
         },
     };
 }
 
-/// The clients that a person lets go, if the annotation counts now: the organization is absent, suspended, or has refused everything for an hour.
-fn may_let_go(pass: &Pass<'_>, organization: &Organization, obstacle: &Obstacle) -> Option<Vec<String>> {
-    let refused = |error: &genesys::Error| match error {
+/// Whether an answer counts towards the hour after which a person may let go.
+fn refuses(error: &genesys::Error) -> bool {
+    match error {
         genesys::Error::Refused(error) => matches!(error.status, 401 | 403),
         genesys::Error::Unknown { status, .. } => status.is_none_or(|status| status >= 500),
         genesys::Error::NotSent { .. } | genesys::Error::Credential(_) => true,
         genesys::Error::BudgetExhausted { .. } => false,
-    };
+    }
+}
+
+/// The clients that a person lets go, if the annotation counts now: the organization is absent, suspended, or has refused everything for an hour.
+fn may_let_go(pass: &Pass<'_>, organization: &Organization, obstacle: &Obstacle) -> Option<Vec<String>> {
     let refusing = match (obstacle, organization) {
-        (Obstacle::Platform(error), _) => refused(error),
-        (Obstacle::Blocked(_), Organization::NotReady(_)) => true,
+        (Obstacle::Platform(error), _) => refuses(error),
+        (Obstacle::Blocked(..), Organization::NotReady(_)) => true,
         _ => false,
     };
     let now = Instant::now();
@@ -156,17 +179,22 @@ async fn remove_clients(pass: &mut Pass<'_>, organization: &Organization, owner:
     }
     let session = match organization {
         Organization::Absent => {
-            return Ok(Err(Obstacle::Blocked(format!(
-                "GenesysOrganization {name:?} does not exist, so the client can't be deleted: create it again"
-            ))));
+            return Ok(Err(Obstacle::Blocked(
+                format!("GenesysOrganization {name:?} does not exist, so the client can't be deleted: create it again"),
+                WayOut::Now,
+            )));
         }
         Organization::NotReady(why) => {
-            return Ok(Err(Obstacle::Blocked(format!(
-                "GenesysOrganization {name:?} is not ready, so the client can't be deleted now ({why})"
-            ))));
+            return Ok(Err(Obstacle::Blocked(
+                format!("GenesysOrganization {name:?} is not ready, so the client can't be deleted now ({why})"),
+                WayOut::AfterAnHour,
+            )));
         }
         Organization::Ready(organization, _) if organization.spec.suspend => {
-            return Ok(Err(Obstacle::Blocked(format!("GenesysOrganization {name:?} is suspended: the client is deleted when it is not"))));
+            return Ok(Err(Obstacle::Blocked(
+                format!("GenesysOrganization {name:?} is suspended: the client is deleted when it is not"),
+                WayOut::Now,
+            )));
         }
         Organization::Ready(_, session) => session.clone(),
         _ => return Ok(Err(Obstacle::Wait(Duration::from_millis(300), "waiting for the organization".to_owned()))),
@@ -176,7 +204,7 @@ async fn remove_clients(pass: &mut Pass<'_>, organization: &Organization, owner:
             "GenesysOrganization {name:?} now logs in to another organization than {}, to which the client belongs: give it a credential of that one",
             recorded.id
         );
-        return Ok(Err(Obstacle::Blocked(message)));
+        return Ok(Err(Obstacle::Blocked(message, WayOut::Suspend)));
     }
     pass.moment = Some(Moment::Deleting("the client is being removed from the platform".to_owned()));
     pass.commit_status().await?;
@@ -260,15 +288,13 @@ async fn release(session: &Session, client: &genesys::OAuthClient) -> Result<(),
 async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error> {
     let api = secrets(&pass.context.client, &ownership.namespace);
     let status = &pass.status;
-    let names: BTreeSet<String> = [
-        Some(pass.object.secret_name().to_owned()),
-        status.effective.as_ref().map(|effective| effective.secret_name.clone()),
-        status.former_secret.as_ref().map(|former| former.name.clone()),
-    ]
-    .into_iter()
-    .flatten()
-    .filter(|name| !name.is_empty())
-    .collect();
+    let names: BTreeSet<String> =
+        [Some(pass.object.secret_name().to_owned()), status.effective.as_ref().map(|effective| effective.secret_name.clone())]
+            .into_iter()
+            .flatten()
+            .chain(status.former_secrets.iter().map(|former| former.name.clone()))
+            .filter(|name| !name.is_empty())
+            .collect();
     for name in names {
         let Some(live) = api.get_opt(&name).await.during("reading the Secret")? else { continue };
         let Found::Ours(published) = secret::read(&live, ownership) else { continue };
@@ -297,8 +323,8 @@ async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error
 }
 
 async fn let_object_go(pass: &Pass<'_>) -> Result<Action, Error> {
-    remove_finalizer(&pass.api, &pass.object).await?;
-    pass.context.memory.forget(&pass.uid());
+    let version = remove_finalizer(&pass.api, &pass.object).await?;
+    pass.context.memory.depart(&pass.uid(), version, Instant::now());
     tracing::info!(uid = pass.object.meta().uid, "the object's clients and Secrets are dealt with; it is gone");
     Ok(Action::await_change())
 }

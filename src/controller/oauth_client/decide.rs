@@ -237,7 +237,7 @@ fn client_in_the_way(seen: &Observation) -> Option<Plan> {
         _ if foreign => stalled(
             Reason::Conflict,
             format!(
-                "client {id} carries the marker of another object, and is left alone: remove that object's claim, or delete this object with the let-go annotation"
+                "client {id} carries the marker of another object, and is left alone: delete this object, which leaves that client alone, and create another one"
             ),
         ),
         ClientState::Disabled => stalled(Reason::ClientDisabled, format!("Genesys disabled client {id}: ask Genesys support")),

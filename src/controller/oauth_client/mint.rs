@@ -197,6 +197,14 @@ async fn marker_refused(pass: &mut Pass<'_>, session: &Session, issued: IssuedCl
 async fn refused(pass: &mut Pass<'_>, mint: &Mint, error: &genesys::Error) -> Result<(), Error> {
     pass.remember(|memory| memory.lost_call = None);
     show(pass, error);
+    if let (MintCall::Reset { client_id, .. }, true) = (&mint.call, error.is_not_found()) {
+        // The next passes find out whether it is gone for good; then another client is created.
+        pass.remember(|memory| memory.missing_since.get_or_insert_with(Instant::now).to_owned());
+        pass.moment = Some(Moment::ClientMissing(format!(
+            "client {client_id} is gone from the platform: the operator looks again before it creates another"
+        )));
+        pass.again = Again::After(std::time::Duration::from_secs(1));
+    }
     let counted = mint.counts == Counts::Anew;
     let recovering = mint.counts == Counts::AsRecovery && !error.is_not_found();
     let transient = error.class().is_transient() || matches!(error.class(), genesys::ErrorClass::Credential);

@@ -45,7 +45,7 @@ pub fn moment_of_error(error: &genesys::Error, status: &GenesysOAuthClientStatus
             (Moment::OrganizationDown(format!("the platform can't be worked now: {error}")), again)
         }
         ErrorClass::Throttled if publication(status) == Publication::Never => {
-            (Moment::Creating(format!("waiting for the request budget: {error}")), again)
+            (Moment::WaitingForBudget(format!("waiting for the request budget: {error}")), again)
         }
         ErrorClass::Throttled => (Moment::Updating(Delay::Budget, format!("waiting for the request budget: {error}")), again),
         ErrorClass::Permission => {

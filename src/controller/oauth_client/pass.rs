@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::{Api, ResourceExt as _, runtime::events::EventType};
+use tokio::time::Instant;
 
 use super::{
     moments::{moment_of_facts, publication},
@@ -114,7 +115,8 @@ impl<'a> Pass<'a> {
 
     fn accept(&mut self, written: GenesysOAuthClient) {
         let version = resource_version(&written);
-        self.remember(|memory| memory.written = version.or(memory.written));
+        let now = Instant::now();
+        self.remember(|memory| memory.written = version.map(|version| (version, now)).or(memory.written));
         self.status = written.status.clone().unwrap_or_default();
         self.object = written;
     }

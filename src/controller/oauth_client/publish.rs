@@ -8,13 +8,13 @@ use super::{
     observation::{Observation, Organization},
     pass::Pass,
     plan::Again,
-    status::Moment,
+    status::{Delay, Moment},
     validate,
 };
 use crate::{
     api::{
         condition::Reason,
-        oauth_client::{Binding, DesiredState, FormerSecret},
+        oauth_client::{Binding, DesiredState, FormerSecret, IntentOperation},
     },
     controller::{
         error::{During as _, Error, is_conflict},
@@ -27,6 +27,9 @@ use crate::{
 const TRIES: usize = 5;
 /// How long the Secret of a former name is kept for workloads that still mount it.
 const FORMER_SECRET_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+/// How many Secrets of former names are kept at most.
+const MOST_FORMER_SECRETS: usize = 8;
 
 /// What a write of the Secret came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +128,12 @@ pub async fn publish(pass: &mut Pass<'_>, seen: &Observation, credential: &Crede
             return Ok(());
         }
         Err(error @ Error::Superseded { .. }) => {
-            pass.remember(|memory| memory.held = None);
+            let created = pass.status.intent.as_ref().is_some_and(|intent| intent.operation == IntentOperation::Create);
+            let surplus = created.then(|| credential.client_id.clone());
+            pass.remember(|memory| {
+                memory.held = None;
+                memory.surplus = surplus.or(memory.surplus.take());
+            });
             return Err(error);
         }
         Err(error) => return Err(error),
@@ -192,6 +200,12 @@ pub async fn store_again(pass: &mut Pass<'_>, seen: &Observation, credential: &C
             pass.again = Again::Backoff;
             return Ok(());
         }
+        Err(Error::Kubernetes { source, .. }) if matches!(&*source, kube::Error::Api(_)) => {
+            let message = format!("Secret {:?} can't be written: {source}", seen.object.secret_name());
+            pass.moment = Some(Moment::Updating(Delay::None, message));
+            pass.again = Again::Backoff;
+            return Ok(());
+        }
         result => result?,
     };
     let name = seen.object.secret_name().to_owned();
@@ -199,12 +213,15 @@ pub async fn store_again(pass: &mut Pass<'_>, seen: &Observation, credential: &C
         && effective.secret_name != name
     {
         if seen.former_secret.is_some() {
-            pass.status.former_secret = Some(FormerSecret {
-                name: effective.secret_name.clone(),
-                remove_after: crate::api::condition::whole_second(seen.now + FORMER_SECRET_KEPT),
-            });
+            let remove_after = crate::api::condition::whole_second(seen.now + FORMER_SECRET_KEPT);
+            pass.status.former_secrets.push(FormerSecret { name: effective.secret_name.clone(), remove_after });
         }
         effective.secret_name.clone_from(&name);
+    }
+    pass.status.former_secrets.retain(|former| former.name != name);
+    if pass.status.former_secrets.len() > MOST_FORMER_SECRETS {
+        // The oldest goes before its time, so that none is forgotten.
+        drop_former(pass, seen, jiff::Timestamp::MAX, 1).await?;
     }
     pass.status.binding = Some(Binding { name: name.clone() });
     if written != Written::AsItWas {
@@ -214,16 +231,18 @@ pub async fn store_again(pass: &mut Pass<'_>, seen: &Observation, credential: &C
     Ok(())
 }
 
-/// Removes the Secret of a former name, if it is still ours.
-pub async fn drop_former(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
-    let Some(former) = pass.status.former_secret.clone() else { return Ok(()) };
+/// Removes the Secrets of former names whose time has come, at most so many, if they are still ours.
+pub async fn drop_former(pass: &mut Pass<'_>, seen: &Observation, now: jiff::Timestamp, most: usize) -> Result<(), Error> {
     let api = secrets(&pass.context.client, &seen.ownership.namespace);
-    if let Some(live) = api.get_opt(&former.name).await.during("reading the former Secret")?
-        && matches!(secret::read(&live, &seen.ownership), Found::Ours(_))
-        && former.name != seen.object.secret_name()
-    {
-        delete_secret(&api, &live).await?;
+    let due: Vec<_> = pass.status.former_secrets.iter().filter(|former| former.remove_after <= now).take(most).cloned().collect();
+    for former in due {
+        if let Some(live) = api.get_opt(&former.name).await.during("reading the former Secret")?
+            && matches!(secret::read(&live, &seen.ownership), Found::Ours(_))
+            && former.name != seen.object.secret_name()
+        {
+            delete_secret(&api, &live).await?;
+        }
+        pass.status.former_secrets.retain(|other| *other != former);
     }
-    pass.status.former_secret = None;
     Ok(())
 }

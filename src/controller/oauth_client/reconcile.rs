@@ -33,7 +33,7 @@ const LOST_RACE: Duration = Duration::from_millis(200);
 pub async fn reconcile(object: Arc<GenesysOAuthClient>, context: Arc<Context>) -> Result<Action, Error> {
     let uid = object.uid().unwrap_or_default();
     let memory = context.memory.recall(&uid);
-    if memory.written > resource_version(&*object) {
+    if memory.outdates(resource_version(&*object), Instant::now()) {
         return Ok(Action::requeue(STALE_COPY));
     }
     let mut pass = Pass::new(&context, &object);

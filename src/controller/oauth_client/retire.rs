@@ -28,7 +28,9 @@ pub async fn enter(pass: &mut Pass<'_>, ids: &[String]) -> Result<(), Error> {
             pass.status.retiring.push(RetiringClient { client_id: id.clone(), state: RetiringState::Inactivating, since });
         }
     }
-    pass.commit_status().await
+    pass.commit_status().await?;
+    pass.remember(|memory| memory.surplus = memory.surplus.take().filter(|surplus| !ids.contains(surplus)));
+    Ok(())
 }
 
 /// Retires the first of the retiring clients.

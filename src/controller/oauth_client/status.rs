@@ -12,6 +12,8 @@ pub enum Moment {
     FirstVisit,
     /// The client is created, or its credential verified for the first time.
     Creating(String),
+    /// The first credential waits for the request budget.
+    WaitingForBudget(String),
     /// Everything is as spec says.
     Settled,
     /// An edit is being applied, or waits for the request budget.
@@ -150,6 +152,15 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             not_scanned(),
             idle(),
             set(T, R::Creating, message),
+            not_stalled(),
+        ],
+        Moment::WaitingForBudget(message) => [
+            set(F, R::Creating, message),
+            set(F, R::BudgetExhausted, message),
+            set(F, R::NotIssued, "no verified credential was issued yet"),
+            not_scanned(),
+            idle(),
+            set(T, R::WaitingForBudget, message),
             not_stalled(),
         ],
         Moment::Settled => [

@@ -52,7 +52,7 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     if wished_secret_differs(seen, &credential) {
         steps.push(Step::StoreSecret(credential.clone()));
     }
-    if status.former_secret.as_ref().is_some_and(|former| former.remove_after <= seen.now) {
+    if status.former_secrets.iter().any(|former| former.remove_after <= seen.now) {
         steps.push(Step::DropFormerSecret);
     }
     if verifiable {
@@ -61,11 +61,19 @@ pub(super) fn settle(seen: &Observation) -> Plan {
             Due::In(wait) => again = Again::After(wait.min(seen.times.resync)),
         }
     }
-    if !status.retiring.is_empty() {
+    if let Some(surplus) = seen.memory.surplus.clone().filter(|id| status.client_id.as_ref() != Some(id)) {
+        steps.push(Step::EnterRetirement(vec![surplus]));
+        again = Again::After(Duration::ZERO);
+    } else if !status.retiring.is_empty() {
         steps.push(Step::Retire);
         again = Again::After(Duration::ZERO);
     }
     Plan { steps, moment: None, again }
+}
+
+/// Since when this process knows the credential.
+fn known_since(seen: &Observation, revision: Option<i64>) -> Instant {
+    seen.memory.published.filter(|(known, _)| Some(*known) == revision).map_or(seen.instant, |(_, at)| at)
 }
 
 enum Due {
@@ -77,8 +85,7 @@ fn verification_due(seen: &Observation, status: &GenesysOAuthClientStatus) -> Du
     let until = |at: Instant| if at <= seen.instant { Due::Now } else { Due::In(at - seen.instant) };
     let revision = status.revision;
     if status.verified_revision != revision {
-        let published = seen.memory.published.filter(|(known, _)| Some(*known) == revision).map_or(seen.instant, |(_, at)| at);
-        return until(published + seen.times.roles);
+        return until(known_since(seen, revision) + seen.times.roles);
     }
     if let Some(at) = seen.memory.verify_again {
         return until(at);
@@ -88,7 +95,7 @@ fn verification_due(seen: &Observation, status: &GenesysOAuthClientStatus) -> Du
     }
     match seen.memory.verified.filter(|(known, _)| Some(*known) == revision) {
         Some((_, at)) => until(at + VERIFICATION_INTERVAL),
-        None => Due::In(seen.times.verification_spread),
+        None => until(known_since(seen, revision) + seen.times.verification_spread),
     }
 }
 

@@ -261,7 +261,7 @@ fn answers_of_the_platform_become_words_for_a_person() {
         assert!(expected != "PermissionMissing" || message.contains("Grant it oauth:client:add"), "{message}");
     }
     let (moment, _) = moment_of_error(&refused(429, "too.many.requests", &[]), &GenesysOAuthClientStatus::default());
-    assert!(matches!(moment, Moment::Creating(_)));
+    assert!(matches!(moment, Moment::WaitingForBudget(_)));
 }
 
 #[test]
@@ -272,4 +272,23 @@ fn surroundings_have_every_field_of_the_key_map() {
     for (field, _) in local.keys.fields() {
         assert!(values.contains_key(field) || field == "clientId" || field == "clientSecret", "{field}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_came_too_late_is_retired() {
+    let mut seen = settled();
+    seen.memory.surplus = Some("c9".into());
+    assert_eq!(words(&seen), "[retire c9] as status says");
+    seen.memory.surplus = Some("c1".into());
+    assert_eq!(words(&seen), "[] as status says", "never the published one");
+}
+
+#[tokio::test]
+async fn a_credential_is_verified_once_a_day_also_after_a_restart() {
+    let mut seen = settled();
+    seen.memory.verified = None;
+    seen.memory.published = Some((1, seen.instant));
+    assert_eq!(words(&seen), "[] as status says", "spread over the day");
+    seen.memory.published = seen.instant.checked_sub(seen.times.verification_spread).map(|at| (1, at));
+    assert_eq!(words(&seen), "[verify] as status says");
 }

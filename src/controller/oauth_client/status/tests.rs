@@ -24,6 +24,7 @@ fn moments() -> Vec<Moment> {
     let mut moments = vec![
         Moment::FirstVisit,
         Moment::Creating(text()),
+        Moment::WaitingForBudget(text()),
         Moment::Settled,
         Moment::Updating(Delay::None, text()),
         Moment::Updating(Delay::Budget, text()),
@@ -70,6 +71,12 @@ fn golden_table() {
             Moment::Creating(text()),
             Unverified,
             "F Creating | F Creating | F NotIssued | U NotScanned | F Idle | T Creating | F None",
+        ),
+        (
+            "creating, waiting for the budget",
+            Moment::WaitingForBudget(text()),
+            Never,
+            "F Creating | F BudgetExhausted | F NotIssued | U NotScanned | F Idle | T WaitingForBudget | F None",
         ),
         ("ready, no policy", Moment::Settled, Verified, "T Available | T Matches | F NoPolicy | U NotScanned | F Idle | F Done | F None"),
         (
