@@ -47,6 +47,9 @@ pub const APPLIED_METADATA: &str = "oauth.genesys-operator.io/applied-metadata";
 /// By this annotation Reloader restarts the workloads that mount the Secret.
 pub const RELOADER_MATCH: &str = "reloader.stakater.com/match";
 
+/// No object gets this far: a greater number in an annotation was not written by the operator.
+const MOST_REVISIONS: i64 = 1 << 40;
+
 /// A credential with its place in the order of credentials.
 #[derive(Clone, Debug)]
 pub struct Credential {
@@ -128,12 +131,16 @@ pub fn read(secret: &Secret, owner: &Ownership) -> Found {
     let by_reference = controller.is_some_and(|reference| reference.uid == owner.uid);
     let by_annotation = annotation(CLUSTER) == Some(owner.cluster.as_str())
         && annotation(OWNER) == Some(format!("{}/{}", owner.namespace, owner.name).as_str());
-    let (Some(client_id), Some(revision)) = (annotation(CLIENT_ID), annotation(REVISION).and_then(|text| text.parse().ok())) else {
-        return match controller {
-            Some(reference) if !by_reference => Found::Foreign(format!("{} {:?} controls it", reference.kind, reference.name)),
-            _ => Found::Foreign("it does not carry the operator's annotations".to_owned()),
-        };
-    };
+    let revision = annotation(REVISION).and_then(|text| text.parse().ok()).filter(|revision| (0..MOST_REVISIONS).contains(revision));
+    let readable = annotation(CLIENT_ID).is_some() && revision.is_some();
+    if !readable && !by_reference {
+        return Found::Foreign(match controller {
+            Some(reference) => format!("{} {:?} controls it", reference.kind, reference.name),
+            None => "it does not carry the operator's annotations".to_owned(),
+        });
+    }
+    // Ours by its owner, though somebody took the annotations away: then it holds no credential that could be trusted.
+    let (client_id, revision) = (annotation(CLIENT_ID).unwrap_or_default(), revision.unwrap_or(0));
     let data = secret.data.clone().unwrap_or_default();
     let secret_key = annotation(CLIENT_SECRET_KEY).unwrap_or_default();
     let client_secret = data
@@ -151,7 +158,7 @@ pub fn read(secret: &Secret, owner: &Ownership) -> Found {
             issued_at: annotation(ISSUED_AT).and_then(|text| text.parse().ok()),
             nonce: annotation(NONCE).filter(|nonce| !nonce.is_empty()).map(str::to_owned),
         },
-        intact: annotation(DATA_DIGEST) == Some(data_digest(&data).as_str()),
+        intact: readable && annotation(DATA_DIGEST) == Some(data_digest(&data, annotations).as_str()),
         holds_secret: !secret_key.is_empty(),
         secret: secret.clone(),
     });
@@ -200,10 +207,10 @@ pub fn build(
         (NONCE.into(), credential.nonce.clone().unwrap_or_default()),
         (ISSUED_AT.into(), credential.issued_at.map(|time| time.to_string()).unwrap_or_default()),
         (KEY_MAP_DIGEST.into(), keys.digest()),
-        (DATA_DIGEST.into(), data_digest(&data)),
         (CLIENT_SECRET_KEY.into(), if credential.client_secret.is_some() { keys.client_secret().to_owned() } else { String::new() }),
         (APPLIED_METADATA.into(), applied.join(",")),
     ]);
+    annotations.insert(DATA_DIGEST.into(), data_digest(&data, &annotations));
     Secret {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
@@ -254,14 +261,20 @@ fn data(keys: &KeyMap, surroundings: &Surroundings, credential: &Credential) -> 
     data
 }
 
-/// A digest of a Secret's data. The client's secret in it is long and random, so that the digest gives nothing away.
-fn data_digest(data: &BTreeMap<String, ByteString>) -> String {
+/// A digest of a Secret's data and of the annotations by which it is read. The client's secret in it is long and random, so that the
+/// digest gives nothing away.
+fn data_digest(data: &BTreeMap<String, ByteString>, annotations: &BTreeMap<String, String>) -> String {
     let mut digest = Sha256::new();
+    let mut add = |part: &[u8]| {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    };
     for (key, value) in data {
-        for part in [key.as_bytes(), &value.0] {
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
+        add(key.as_bytes());
+        add(&value.0);
+    }
+    for name in [CLIENT_ID, REVISION, NONCE, ISSUED_AT, KEY_MAP_DIGEST, CLIENT_SECRET_KEY] {
+        add(annotations.get(name).map(String::as_bytes).unwrap_or_default());
     }
     hex(&digest.finalize())
 }

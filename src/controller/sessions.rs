@@ -7,7 +7,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::genesys::{ClientCredential, Directory, Platform, Scanner};
+use crate::{
+    api::{GenesysOrganization, organization::CredentialsSecretRef},
+    genesys::{ClientCredential, Directory, Platform, Scanner},
+};
 
 /// A working connection to one organization.
 #[derive(Debug)]
@@ -26,14 +29,29 @@ pub struct Session {
     pub organization_id: String,
     /// The organization's name on the platform.
     pub organization_name: String,
+    /// The uid of the object that it was opened for, its region and its credential.
+    pub opened_for: (Option<String>, String, CredentialsSecretRef),
 }
 
 impl Session {
+    /// Whether the session was opened for an object as it is now; after an edit it must be opened anew first.
+    #[must_use]
+    pub fn serves(&self, organization: &GenesysOrganization) -> bool {
+        let expected = organization.spec.expected_organization_id.as_ref();
+        self.opened_for == opened_for(organization) && expected.is_none_or(|expected| *expected == self.organization_id)
+    }
+
     /// The id of the operator's own client.
     #[must_use]
     pub fn own_client_id(&self) -> &str {
         &self.credential.client_id
     }
+}
+
+/// What of an organization's object a session depends on.
+#[must_use]
+pub fn opened_for(organization: &GenesysOrganization) -> (Option<String>, String, CredentialsSecretRef) {
+    (organization.metadata.uid.clone(), organization.spec.region.clone(), organization.spec.credentials_secret_ref.clone())
 }
 
 /// How it stands with an organization.
@@ -45,6 +63,8 @@ pub enum Standing {
     NotReady {
         /// Why not.
         message: String,
+        /// The platform with its token source and budget, which must outlive a failed log-in.
+        platform: Option<Platform>,
         /// Grows with each change.
         version: u64,
     },
@@ -84,13 +104,13 @@ impl Sessions {
     }
 
     /// Notes that an organization can't be worked, and why.
-    pub fn close(&self, name: &str, message: &str) {
+    pub fn close(&self, name: &str, message: &str, platform: Option<Platform>) {
         let mut standings = self.lock();
-        if matches!(standings.get(name), Some(Standing::NotReady { message: known, .. }) if known == message) {
-            return;
-        }
-        let version = self.next_version();
-        standings.insert(name.to_owned(), Standing::NotReady { message: message.to_owned(), version });
+        let version = match standings.get(name) {
+            Some(Standing::NotReady { message: known, version, .. }) if known == message => *version,
+            _ => self.next_version(),
+        };
+        standings.insert(name.to_owned(), Standing::NotReady { message: message.to_owned(), platform, version });
     }
 
     /// Forgets an organization that is gone.

@@ -305,6 +305,22 @@ impl Error {
         }
     }
 
+    /// The error without what differs from call to call (correlation id, seconds to wait), so that a text shown again and again stays the same.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Refused(error) if error.status == 429 => format!("{}: {} {}", error.operation, error.status, error.code),
+            Self::Refused(error) => ApiError { correlation_id: None, ..error.clone() }.to_string(),
+            Self::Unknown { operation, status, reason, .. } => {
+                Self::Unknown { operation: *operation, status: *status, reason: reason.clone(), correlation_id: None, retry_after: None }
+                    .to_string()
+            }
+            Self::BudgetExhausted { .. } => "the request budget is spent".to_owned(),
+            Self::Credential(CredentialError::Throttled { .. }) => "no token: the login host limits the rate of tokens".to_owned(),
+            Self::NotSent { .. } | Self::Credential(_) => self.to_string(),
+        }
+    }
+
     /// Names the call to Genesys support.
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use tokio::time::Instant;
 use zeroize::Zeroize;
@@ -109,6 +110,13 @@ impl Platform {
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.0.endpoints
+    }
+
+    /// Whether this is the credential that the platform is asked with.
+    #[must_use]
+    pub fn uses(&self, credential: &ClientCredential) -> bool {
+        let own = self.0.tokens.credential();
+        own.client_id == credential.client_id && own.client_secret.expose_secret() == credential.client_secret.expose_secret()
     }
 
     /// The client id of the operator's own credential.

@@ -46,7 +46,7 @@ pub async fn probe(platform: &Platform, credential: &ClientCredential, grant: Gr
         // GFI: the host names the grant type only to a client that it has authenticated.
         Err(CredentialError::UnauthorizedClient) => Probe::Proven,
         Err(CredentialError::Unavailable(_)) if grant != GrantType::ClientCredentials => by_impossible_code(platform, credential).await,
-        Err(error) => Probe::Undecided { reason: error.to_string() },
+        Err(error) => Probe::Undecided { reason: Error::Credential(error).cause() },
     }
 }
 
@@ -55,7 +55,7 @@ async fn compare(platform: &Platform, credential: &ClientCredential, token: &Acc
         Ok(info) => info,
         // A token was obtained, which proves the credential; that it may not ask who it is changes nothing.
         Err(Error::Refused(error)) if error.status == 403 => return Probe::Proven,
-        Err(error) => return Probe::Undecided { reason: error.to_string() },
+        Err(error) => return Probe::Undecided { reason: error.cause() },
     };
     if info.organization_id != organization {
         let reason = format!("the credential is of the organization {}, not of {organization}", info.organization_id);
@@ -76,7 +76,7 @@ async fn by_impossible_code(platform: &Platform, credential: &ClientCredential) 
             _ => Probe::Undecided { reason: format!("the login host answers {error}: {description}") },
         },
         Ok(TokenReply::Issued(_)) => Probe::Undecided { reason: "the login host took a code that does not exist".to_owned() },
-        Err(error) => Probe::Undecided { reason: error.to_string() },
+        Err(error) => Probe::Undecided { reason: Error::Credential(error).cause() },
     }
 }
 

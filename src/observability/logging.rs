@@ -1,7 +1,8 @@
 //! Sets up the logs on standard error. Filters out the client libraries' debug lines, which may carry bodies.
 
 use clap::ValueEnum;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::Level;
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// The form of the logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -13,23 +14,45 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is never logged below warnings, whatever the filter says: these libraries may print bodies.
-const QUIET: [&str; 6] = ["kube_client=warn", "kube_runtime=warn", "hyper=warn", "hyper_util=warn", "reqwest=warn", "rustls=warn"];
+/// What is never logged below this level, whatever the filter says: these libraries print bodies, kube's client even in warnings.
+const QUIET: [(&str, Level); 7] = [
+    ("kube_client", Level::ERROR),
+    ("kube_runtime", Level::WARN),
+    ("hyper", Level::WARN),
+    ("hyper_util", Level::WARN),
+    ("h2", Level::WARN),
+    ("reqwest", Level::WARN),
+    ("rustls", Level::WARN),
+];
+
+/// Whether a line of this target and level may be printed at all.
+fn may_speak(target: &str, level: Level) -> bool {
+    let crate_name = target.split("::").next().unwrap_or_default();
+    QUIET.iter().find(|(quiet, _)| *quiet == crate_name).is_none_or(|(_, loudest)| level <= *loudest)
+}
 
 /// Starts logging, filtered by `RUST_LOG`, or by `info`.
 ///
 /// # Errors
 /// When a logger is installed already.
 pub fn start(format: LogFormat) -> Result<(), tracing_subscriber::util::TryInitError> {
-    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    for directive in QUIET {
-        if let Ok(directive) = directive.parse() {
-            filter = filter.add_directive(directive);
-        }
-    }
-    let registry = tracing_subscriber::registry().with(filter);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(|line| may_speak(line.target(), *line.level())));
     match format {
         LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(false)).try_init(),
         LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_print_bodies_stay_quiet() {
+        assert!(!may_speak("kube_client::client", Level::WARN) && may_speak("kube_client::client", Level::ERROR));
+        assert!(!may_speak("hyper::proto", Level::TRACE) && may_speak("hyper::proto", Level::WARN));
+        assert!(may_speak("genesys_oauth_operator::controller", Level::TRACE) && may_speak("audit", Level::INFO));
+        assert!(may_speak("hyperlocal", Level::TRACE), "whole names alone count");
     }
 }

@@ -92,6 +92,31 @@ fn the_key_of_the_secret_is_found_after_a_rename() {
 }
 
 #[test]
+fn an_edited_annotation_shows_too() {
+    for (name, value) in [(CLIENT_SECRET_KEY, "clientId"), (CLIENT_ID, "c2"), (REVISION, "9"), (NONCE, "bbbbbbbb22")] {
+        let mut secret = built(None, &CredentialsSecret::default(), &credential(Some("s3cret")));
+        secret.metadata.annotations.as_mut().expect("annotations").insert(name.into(), value.into());
+        let Found::Ours(found) = read(&secret, &owner("u1")) else { panic!("ours") };
+        assert!(!found.intact, "{name}");
+    }
+}
+
+#[test]
+fn ours_without_annotations_is_ours_and_holds_nothing() {
+    for revision in [None, Some("9223372036854775807"), Some("-1"), Some("x")] {
+        let mut secret = built(None, &CredentialsSecret::default(), &credential(Some("s3cret")));
+        let annotations = secret.metadata.annotations.as_mut().expect("annotations");
+        match revision {
+            Some(revision) => drop(annotations.insert(REVISION.into(), revision.into())),
+            None => annotations.clear(),
+        }
+        let Found::Ours(found) = read(&secret, &owner("u1")) else { panic!("ours by its owner") };
+        assert!(!found.intact && found.credential.revision == 0, "{revision:?}");
+        assert!(matches!(read(&secret, &owner("u2")), Found::Foreign(_)));
+    }
+}
+
+#[test]
 fn tells_whose_it_is() {
     let ours = built(None, &CredentialsSecret::default(), &credential(Some("s3cret")));
     assert!(matches!(read(&ours, &owner("u1")), Found::Ours(_)));

@@ -260,8 +260,9 @@ route_2() {
   mkdir -p "$work/archive" "$work/out"
   tar -xzf "$file" -C "$work/archive" || { give_up "the archive cannot be unpacked" "see whether the disk is full: df -h $base" || return 1; }
   find "$work/archive" -type f \( -name etcd -o -name kube-apiserver -o -name kubectl \) -exec mv -t "$work/out" {} +
-  [ -x "$work/out/etcd" ] && [ -x "$work/out/kube-apiserver" ] ||
-    { give_up "the archive has not both programs" "try another ENVTEST_K8S_VERSION" || return 1; }
+  if [ ! -x "$work/out/etcd" ] || [ ! -x "$work/out/kube-apiserver" ]; then
+    give_up "the archive has not both programs" "try another ENVTEST_K8S_VERSION" || return 1
+  fi
   publish "$work/out" "envtest-$ENVTEST_VERSION" ||
     { give_up "the programs could not be put in $store" "see whether the disk is full: df -h $base" || return 1; }
   use_envtest "$dir"

@@ -103,7 +103,7 @@ pub struct GenesysOAuthClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    #[x_kube(validation = Rule::new("self.all(u, u.startsWith('https://') || u == 'http://localhost' || u.startsWith('http://localhost:') || u.startsWith('http://localhost/'))").message("each of redirectUris must begin with https:// or be an address of http://localhost"))]
+    #[x_kube(validation = Rule::new("self.all(u, u.startsWith('https://') || u.matches('^http://localhost(:[0-9]{1,5})?([/?].*)?$'))").message("each of redirectUris must begin with https:// or be an address of http://localhost"))]
     pub redirect_uris: Option<Vec<String>>,
 
     /// How long an access token is valid, in seconds: 300 to 172800, more only with `scim: true`. Absent: 86400 (one day).

@@ -146,6 +146,8 @@ pub struct RetiringClient {
 /// The steps of a retirement.
 #[derive(JsonSchema, Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub enum RetiringState {
+    /// The client still obtains tokens, for workloads that use its credential.
+    Draining,
     /// The client is being made inactive.
     Inactivating,
     /// The client is being deleted.

@@ -69,7 +69,9 @@ fn lacking(rule: &AccessRule, request: &Request<'_>) -> Vec<String> {
     }
     for (id, name) in &request.resolved.division_names {
         let home = request.home_division == Some(id.as_str()) && allows(&rule.divisions, "home");
-        if !home && !allows(&rule.divisions, id) && !allows(&rule.divisions, name) {
+        // The word `home` means the home division, also where another one is named so.
+        let by_name = name != "home" && allows(&rule.divisions, name);
+        if !home && !allows(&rule.divisions, id) && !by_name {
             lacking.push(if id == "*" { "all divisions".to_owned() } else { format!("division {name:?}") });
         }
     }

@@ -28,7 +28,8 @@ pub async fn apply(pass: &mut Pass<'_>, seen: &Observation, plan: &Plan) -> Resu
         }
     }
     let silent = plan.steps.is_empty();
-    pass.moment = if silent { plan.moment.clone() } else { moment };
+    let standing = plan.moment.clone().filter(|standing| silent || matches!(standing, Moment::Stalled(..)));
+    pass.moment = moment.or(standing);
     pass.again = if again == Again::AtResync { plan.again } else { again };
     Ok(())
 }
@@ -36,9 +37,9 @@ pub async fn apply(pass: &mut Pass<'_>, seen: &Observation, plan: &Plan) -> Resu
 async fn run(pass: &mut Pass<'_>, seen: &Observation, step: &Step) -> Result<(), Error> {
     match step {
         Step::Publish(credential) => publish::publish(pass, seen, credential, Freshness::Unknown).await,
-        Step::Finish(credential) => publish::finish(pass, seen, credential, Freshness::Unknown).await,
+        Step::Finish(credential, name) => publish::finish(pass, seen, credential, name, Freshness::Unknown).await,
         Step::Own { nonces, published } => own(pass, seen, nonces, published.as_ref()).await,
-        Step::EnterRetirement(ids) => retire::enter(pass, ids).await,
+        Step::EnterRetirement(ids, state) => retire::enter(pass, ids, *state).await,
         Step::Mint(wanted) => mint::mint(pass, seen, wanted).await,
         Step::Update => update::update(pass, seen).await,
         Step::StoreSecret(credential) => publish::store_again(pass, seen, credential).await,
@@ -63,7 +64,7 @@ async fn own(
     }
     pass.commit_status().await?;
     match published {
-        Some(credential) => publish::finish(pass, seen, credential, Freshness::Unknown).await,
+        Some(credential) => publish::finish(pass, seen, credential, seen.object.secret_name(), Freshness::Unknown).await,
         None => Ok(()),
     }
 }

@@ -85,7 +85,7 @@ pub async fn cleanup(pass: &mut Pass<'_>) -> Result<Action, Error> {
         return Ok(Action::requeue(left));
     }
     let (owner, ownership) = observe::identity(pass.context, &object);
-    let obstacle = match remove_clients(pass, &organization, &owner).await? {
+    let obstacle = match remove_clients(pass, &organization, &owner, &ownership).await? {
         Ok(()) => {
             end_secrets(pass, &ownership).await?;
             return let_object_go(pass).await;
@@ -105,9 +105,10 @@ pub async fn cleanup(pass: &mut Pass<'_>) -> Result<Action, Error> {
 
 fn circumstances(pass: &Pass<'_>, organization: &Organization) -> Circumstances {
     let version = match (organization, pass.context.sessions.standing(&pass.object.spec.organization_ref.name)) {
-        (Organization::Ready(organization, session), _) => (session.version, organization.metadata.generation),
-        (_, Standing::NotReady { version, .. }) => (version, None),
-        _ => (0, None),
+        (Organization::Ready(organization, session), _) => (session.version, organization.uid(), organization.metadata.generation),
+        (Organization::NotReady(_, organization), Standing::NotReady { version, .. }) => (version, None, organization.metadata.generation),
+        (_, Standing::NotReady { version, .. }) => (version, None, None),
+        _ => (0, None, None),
     };
     Circumstances {
         generation: pass.object.metadata.generation,
@@ -125,13 +126,13 @@ fn show(pass: &mut Pass<'_>, obstacle: Obstacle) {
         Obstacle::Blocked(message, way) => blocked(message, way),
         Obstacle::Platform(error) => match error.class() {
             ErrorClass::Throttled | ErrorClass::Unavailable => (
-                Some(Moment::Deleting(format!("the platform can't be worked now: {error}"))),
+                Some(Moment::Deleting(format!("the platform can't be worked now: {}", error.cause()))),
                 error.retry_after().map_or(Again::Backoff, Again::After),
             ),
             _ => {
                 let named = error.missing_permissions().map(|names| format!(" (grant {})", names.join(", "))).unwrap_or_default();
                 let way = if refuses(&error) { WayOut::AfterAnHour } else { WayOut::Suspend };
-                blocked(format!("the platform refuses the deletion: {error}{named}"), way)
+                blocked(format!("the platform refuses the deletion: {}{named}", error.cause()), way)
             }
         },
     };
@@ -151,7 +152,7 @@ fn refuses(error: &genesys::Error) -> bool {
 fn may_let_go(pass: &Pass<'_>, organization: &Organization, obstacle: &Obstacle) -> Option<Vec<String>> {
     let refusing = match (obstacle, organization) {
         (Obstacle::Platform(error), _) => refuses(error),
-        (Obstacle::Blocked(..), Organization::NotReady(_)) => true,
+        (Obstacle::Blocked(..), Organization::NotReady(..)) => true,
         _ => false,
     };
     let now = Instant::now();
@@ -162,15 +163,36 @@ fn may_let_go(pass: &Pass<'_>, organization: &Organization, obstacle: &Obstacle)
     let asked = pass.object.annotations().get(LET_GO_ANNOTATION).is_some_and(|value| value == "true");
     let unusable = match organization {
         Organization::Absent => true,
-        Organization::Ready(organization, _) => organization.spec.suspend,
+        Organization::Ready(organization, _) | Organization::NotReady(_, organization) => organization.spec.suspend,
         _ => false,
     };
     let counts = unusable || since.is_some_and(|since| now.duration_since(since) >= REFUSED_LONG_ENOUGH);
     (asked && counts).then(|| known_ids(&pass.status).into_keys().collect())
 }
 
+/// Where the status was lost, the object's own Secret still tells the nonce of its client's marker.
+async fn take_back(pass: &mut Pass<'_>, ownership: &Ownership) -> Result<(), Error> {
+    if pass.status.client_id.is_some() || !pass.status.issued_nonces.is_empty() {
+        return Ok(());
+    }
+    let live = secrets(&pass.context.client, &ownership.namespace).get_opt(pass.object.secret_name()).await.during("reading the Secret")?;
+    if let Some(Found::Ours(found)) = live.map(|live| secret::read(&live, ownership))
+        && let Some(nonce) = found.credential.nonce.filter(|_| found.intact)
+    {
+        pass.status.issued_nonces.push(nonce);
+        pass.commit_step().await?;
+    }
+    Ok(())
+}
+
 /// Removes or releases every client of the object.
-async fn remove_clients(pass: &mut Pass<'_>, organization: &Organization, owner: &Owner) -> Result<Result<(), Obstacle>, Error> {
+async fn remove_clients(
+    pass: &mut Pass<'_>,
+    organization: &Organization,
+    owner: &Owner,
+    ownership: &Ownership,
+) -> Result<Result<(), Obstacle>, Error> {
+    take_back(pass, ownership).await?;
     let status = pass.status.clone();
     let name = pass.object.spec.organization_ref.name.clone();
     if status.client_id.is_none() && status.intent.is_none() && status.issued_nonces.is_empty() && status.retiring.is_empty() {
@@ -184,7 +206,13 @@ async fn remove_clients(pass: &mut Pass<'_>, organization: &Organization, owner:
                 WayOut::Now,
             )));
         }
-        Organization::NotReady(why) => {
+        Organization::NotReady(_, organization) if organization.spec.suspend => {
+            return Ok(Err(Obstacle::Blocked(
+                format!("GenesysOrganization {name:?} is suspended: the client is deleted when it is not"),
+                WayOut::Now,
+            )));
+        }
+        Organization::NotReady(why, _) => {
             return Ok(Err(Obstacle::Blocked(
                 format!("GenesysOrganization {name:?} is not ready, so the client can't be deleted now ({why})"),
                 WayOut::AfterAnHour,
@@ -207,7 +235,7 @@ async fn remove_clients(pass: &mut Pass<'_>, organization: &Organization, owner:
         return Ok(Err(Obstacle::Blocked(message, WayOut::Suspend)));
     }
     pass.moment = Some(Moment::Deleting("the client is being removed from the platform".to_owned()));
-    pass.commit_status().await?;
+    pass.commit_step().await?;
     let now = Instant::now();
     let times = observe::times(pass.context, &pass.object);
     let memory = pass.remember(|memory| {
@@ -231,16 +259,19 @@ async fn release_all(pass: &Pass<'_>, session: &Arc<Session>, owner: &Owner, ear
     let status = &pass.status;
     let scan = session.scanner.begun_at_or_after(earliest).await?;
     let mut ids: BTreeSet<String> = known_ids(status).into_keys().collect();
-    let ours = observe::relatives(&scan, owner, None).into_iter().filter(|relative| status.issued_nonces.contains(&relative.nonce));
+    let ours = observe::relatives(&scan, owner).into_iter().filter(|relative| status.issued_nonces.contains(&relative.nonce));
     ids.extend(ours.map(|relative| relative.client.id));
     let policy = pass.object.effective_deletion_policy();
-    for id in ids {
+    let window = pass.context.settings.consistency_window.as_duration();
+    let young = pass.remember(|memory| memory.own_write).is_some_and(|write| write.elapsed() < window);
+    for id in ids.into_iter().filter(|id| id != session.own_client_id()) {
         // For a client that goes, what the scan just showed will do; one that stays is read, so that nothing of it is put back.
         let shown = scan.clients.iter().find(|client| client.id == id).filter(|_| policy == DeletionPolicy::Delete);
         let client = match shown {
             Some(client) => client.clone(),
             None => match session.platform.get_client(&id).await {
-                Err(error) if error.is_not_found() => continue,
+                // A client that was created just now may be missing from a read: then the deletion waits.
+                Err(error) if error.is_not_found() && !young => continue,
                 result => result?,
             },
         };
@@ -297,7 +328,12 @@ async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error
             .collect();
     for name in names {
         let Some(live) = api.get_opt(&name).await.during("reading the Secret")? else { continue };
-        let Found::Ours(published) = secret::read(&live, ownership) else { continue };
+        let known = known_ids(status);
+        let published = match secret::read(&live, ownership) {
+            Found::Ours(published) => published,
+            Found::Former(published) if known.contains_key(&published.credential.client_id) => published,
+            _ => continue,
+        };
         let main = status.effective.as_ref().is_none_or(|effective| effective.secret_name == name);
         if pass.object.effective_deletion_policy() == DeletionPolicy::Orphan && main {
             let others: Vec<_> = published

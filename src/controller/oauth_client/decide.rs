@@ -1,12 +1,13 @@
 //! From what was seen to what will be done: an ordered row of named checks, of which the first that applies makes the plan. Pure.
 
+mod recover;
 mod settle;
 
 use std::time::Duration;
 
 use super::{
     moments::{moment_of_error, publication},
-    observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, readiness},
+    observation::{ClientView, Observation, Organization, SecretView},
     plan::{Again, Counts, Mint, MintCall, Plan, Step},
     status::{Edit, Moment, Publication},
 };
@@ -14,7 +15,7 @@ use crate::{
     api::{
         GenesysOAuthClientStatus,
         condition::Reason,
-        oauth_client::{DesiredState, IntentOperation},
+        oauth_client::{DesiredState, IntentOperation, RetiringClient},
     },
     genesys::ClientState,
     marker::Marker,
@@ -27,6 +28,14 @@ pub const MINTS_AN_HOUR: usize = 3;
 pub const MOST_RETIRING: usize = 8;
 /// How often a credential is verified that nothing speaks against.
 pub const VERIFICATION_INTERVAL: Duration = Duration::from_secs(86_400);
+/// How long a client drains that is replaced because its secret is not known.
+const DRAINING: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+/// When a client that drains has drained.
+#[must_use]
+pub fn drained_at(retiring: &RetiringClient) -> jiff::Timestamp {
+    retiring.since.checked_add(DRAINING).unwrap_or(jiff::Timestamp::MAX)
+}
+
 /// How soon an organization is asked for again that this process has not looked at yet.
 const FIRST_LOOK: Duration = Duration::from_millis(300);
 
@@ -42,8 +51,8 @@ pub fn decide(seen: &Observation) -> Plan {
         .or_else(|| foreign_secret(seen))
         .or_else(|| read_failed(seen))
         .or_else(|| not_allowed(seen))
-        .or_else(|| intent_found(seen))
-        .or_else(|| no_client_yet(seen))
+        .or_else(|| recover::intent_found(seen))
+        .or_else(|| recover::no_client_yet(seen))
         .or_else(|| client_in_the_way(seen))
         .or_else(|| credential_lost(seen))
         .unwrap_or_else(|| settle::settle(seen))
@@ -70,13 +79,16 @@ fn organization_unusable(seen: &Observation) -> Option<Plan> {
     match &seen.organization {
         Organization::Ready(..) | Organization::NotAsked => None,
         Organization::NotOurs => Some(Plan { steps: vec![], moment: None, again: Again::AtResync }),
-        Organization::NotYet => Some(Plan { steps: vec![], moment: None, again: Again::After(FIRST_LOOK) }),
+        Organization::NotYet => {
+            let wait = FIRST_LOOK.saturating_mul(1 << seen.memory.not_yet.min(6));
+            Some(Plan { steps: vec![], moment: None, again: Again::After(wait) })
+        }
         Organization::Absent => {
             let message =
                 format!("GenesysOrganization {name:?} does not exist: create it, or correct spec.organizationRef.name in a new object");
             Some(Plan::wait(Moment::OrganizationDown(message), Again::Backoff))
         }
-        Organization::NotReady(why) => {
+        Organization::NotReady(why, _) => {
             let message = format!("GenesysOrganization {name:?} is not ready: {why}");
             Some(Plan::wait(Moment::OrganizationDown(message), Again::Backoff))
         }
@@ -97,11 +109,29 @@ fn other_organization(seen: &Observation) -> Option<Plan> {
 
 /// The Secret carries the revision of the intent: whoever wrote it, the intent is met.
 fn intent_met(seen: &Observation) -> Option<Plan> {
+    let (credential, name) = meets_intent(seen)?;
+    Some(Plan::steps(vec![Step::Finish(credential, name)], None, Again::After(seen.times.roles)))
+}
+
+/// The credential that meets the intent, and the Secret that holds it. The Secret's word alone is not taken: a reset must be of the
+/// intent's client, a created client must show the intent's nonce.
+#[must_use]
+pub fn meets_intent(seen: &Observation) -> Option<(Credential, String)> {
     let status = seen.status();
     let intent = status.intent.as_ref()?;
-    let SecretView::Ours(published) = &seen.secret else { return None };
-    (published.credential.revision == intent.revision)
-        .then(|| Plan::steps(vec![Step::Finish(published.credential.clone())], None, Again::After(seen.times.roles)))
+    let present = match &seen.secret {
+        SecretView::Ours(found) => Some((found, seen.object.secret_name().to_owned())),
+        _ => None,
+    };
+    let former = seen.former_secret.as_ref().map(|found| (found, found.secret.metadata.name.clone().unwrap_or_default()));
+    present.into_iter().chain(former).find_map(|(found, name)| {
+        let id = &found.credential.client_id;
+        let genuine = match intent.operation {
+            IntentOperation::Reset => intent.client_id.as_ref() == Some(id),
+            IntentOperation::Create => seen.marked.contains_key(id) && seen.marked.get(id) == intent.nonce.as_ref(),
+        };
+        (genuine && found.intact && found.credential.revision == intent.revision).then(|| (found.credential.clone(), name))
+    })
 }
 
 fn suspended(seen: &Observation) -> Option<Plan> {
@@ -150,71 +180,6 @@ fn read_failed(seen: &Observation) -> Option<Plan> {
 fn not_allowed(seen: &Observation) -> Option<Plan> {
     let refusal = seen.declared.as_ref()?.as_ref().err()?;
     Some(Plan::wait(Moment::Stalled(refusal.reason, refusal.message.clone()), Again::Backoff))
-}
-
-fn intent_found(seen: &Observation) -> Option<Plan> {
-    let status = seen.status();
-    let intent = status.intent.as_ref()?;
-    match readiness(&seen.object, &seen.memory, &seen.epoch, &seen.times, seen.instant) {
-        Readiness::None => return None,
-        Readiness::Waits(until) => {
-            let message = "the outcome of the last call is not known yet: the operator looks for the client before it does anything again";
-            return Some(Plan::wait(recovering(&status, message), Again::After(until.saturating_duration_since(seen.instant))));
-        }
-        Readiness::Open(_) => {}
-    }
-    let mint =
-        |call| Step::Mint(Mint { call, revision: seen.highest_revision() + 1, attempt: intent.attempt + 1, counts: Counts::AsRecovery });
-    let moment = Some(recovering(&status, "the outcome of the last call was lost: the operator goes on from what it found"));
-    if intent.operation == IntentOperation::Reset {
-        let call = MintCall::Reset { client_id: intent.client_id.clone()?, nonce: intent.nonce.clone() };
-        return Some(Plan::steps(vec![mint(call)], moment, Again::After(seen.times.roles)));
-    }
-    let nonce = intent.nonce.clone()?;
-    let found: Vec<_> =
-        seen.family.as_ref()?.iter().filter(|relative| relative.nonce == nonce && !is_retiring(&status, relative)).collect();
-    let Some(keep) = oldest(&found, status.client_id.as_deref()) else {
-        return Some(Plan::steps(vec![mint(MintCall::Create { nonce: Some(nonce) })], moment, Again::After(seen.times.roles)));
-    };
-    let mut steps = retire_others(&found, keep);
-    steps.push(if seen.object.spec.public_client {
-        Step::Publish(public_credential(keep, intent.revision))
-    } else {
-        mint(MintCall::Reset { client_id: keep.client.id.clone(), nonce: Some(nonce) })
-    });
-    Some(Plan::steps(steps, moment, Again::After(seen.times.roles)))
-}
-
-fn no_client_yet(seen: &Observation) -> Option<Plan> {
-    let status = seen.status();
-    if status.client_id.is_some() {
-        return None;
-    }
-    let family = seen.family.as_ref()?;
-    let live: Vec<_> =
-        family.iter().filter(|relative| relative.client.state == ClientState::Active && !is_retiring(&status, relative)).collect();
-    let nonces: Vec<String> = live.iter().map(|relative| relative.nonce.clone()).filter(|nonce| !nonce.is_empty()).collect();
-    if let SecretView::Ours(published) = &seen.secret
-        && let Some(keep) = family.iter().find(|relative| relative.client.id == published.credential.client_id)
-    {
-        let mut steps = vec![Step::Own { nonces, published: Some(published.credential.clone()) }];
-        steps.extend(retire_others(&live, keep));
-        return Some(Plan::steps(steps, None, Again::After(Duration::ZERO)));
-    }
-    let revision = seen.highest_revision() + 1;
-    let Some(keep) = oldest(&live, None) else {
-        return Some(mint_anew(seen, MintCall::Create { nonce: None }, "the client is being created"));
-    };
-    let mut steps = vec![Step::Own { nonces, published: None }];
-    steps.extend(retire_others(&live, keep));
-    steps.push(if seen.object.spec.public_client {
-        Step::Publish(public_credential(keep, revision))
-    } else {
-        let call = MintCall::Reset { client_id: keep.client.id.clone(), nonce: Some(keep.nonce.clone()) };
-        Step::Mint(Mint { call, revision, attempt: 1, counts: Counts::Anew })
-    });
-    let message = format!("client {} carries this object's marker: it is taken back, and its secret issued anew", keep.client.id);
-    Some(limited(seen, Plan::steps(steps, Some(Moment::Creating(message)), Again::After(seen.times.roles))))
 }
 
 /// The client is gone, disabled, or somebody else's.
@@ -311,7 +276,7 @@ pub fn published(seen: &Observation) -> Option<Credential> {
     let status = seen.status();
     let whole = |credential: &Credential, holds_secret: bool| {
         // A higher revision was published by a pass whose status was lost; it names the client that counts.
-        (Some(credential.revision) > status.revision
+        ((Some(credential.revision) > status.revision && seen.marked.contains_key(&credential.client_id))
             || (Some(credential.revision) == status.revision && Some(&credential.client_id) == status.client_id.as_ref()))
             && (seen.object.spec.public_client || (holds_secret && credential.client_secret.is_some()))
     };
@@ -339,39 +304,13 @@ fn limited(seen: &Observation, plan: Plan) -> Plan {
     let recent: Vec<_> = seen.status().mints.into_iter().filter(|time| seen.now.duration_since(*time) < hour).collect();
     let asks = plan.steps.iter().any(|step| matches!(step, Step::Mint(mint) if mint.counts == Counts::Anew));
     let Some(first) = recent.iter().min().filter(|_| asks && recent.len() >= MINTS_AN_HOUR) else { return plan };
-    let free_at = *first + hour;
+    let free_at = first.checked_add(hour).unwrap_or(seen.now);
     let message = format!(
         "{MINTS_AN_HOUR} secrets were issued for this object within an hour, so something spoils them: find out what; the next one is issued after {}",
         crate::api::condition::whole_second(free_at)
     );
     let wait = Duration::try_from(free_at.duration_since(seen.now)).unwrap_or(Duration::from_secs(60));
     Plan::wait(Moment::Stalled(Reason::MintLimit, message), Again::After(wait.min(seen.times.resync)))
-}
-
-fn is_retiring(status: &GenesysOAuthClientStatus, relative: &Relative) -> bool {
-    status.retiring.iter().any(|retiring| retiring.client_id == relative.client.id)
-}
-
-/// The one to keep: the one that status names, else the oldest by creation and id.
-fn oldest<'a>(found: &[&'a Relative], named: Option<&str>) -> Option<&'a Relative> {
-    let by_name = found.iter().find(|relative| Some(relative.client.id.as_str()) == named);
-    by_name.copied().or_else(|| found.iter().copied().min_by_key(|relative| (relative.client.date_created, relative.client.id.clone())))
-}
-
-fn retire_others(found: &[&Relative], keep: &Relative) -> Vec<Step> {
-    let others: Vec<String> =
-        found.iter().filter(|relative| relative.client.id != keep.client.id).map(|relative| relative.client.id.clone()).collect();
-    if others.is_empty() { vec![] } else { vec![Step::EnterRetirement(others)] }
-}
-
-fn public_credential(relative: &Relative, revision: i64) -> Credential {
-    Credential {
-        client_id: relative.client.id.clone(),
-        client_secret: None,
-        revision,
-        issued_at: relative.client.date_created,
-        nonce: Some(relative.nonce.clone()),
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use kube::runtime::events::EventType;
 use tokio::time::Instant;
 
 use super::{
+    decide::MOST_RETIRING,
     moments::moment_of_error,
-    observation::{Observation, Organization},
+    observation::{ClientView, Observation, Organization},
+    observe::read_client,
     pass::Pass,
     plan::{Again, Counts, Mint, MintCall},
     publish::{self, Freshness},
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     api::{
         condition::{Reason, whole_second},
-        oauth_client::{DesiredState, Intent, IntentOperation, RecordedOrganization},
+        oauth_client::{DesiredState, Intent, IntentOperation, RecordedOrganization, RetiringClient, RetiringState},
     },
     controller::{error::Error, memory::LostCall, sessions::Session},
     genesys::{self, ClientState, IssuedClient, Slot},
@@ -23,7 +25,7 @@ use crate::{
 };
 
 /// How many nonces of markers status keeps.
-const KEPT_NONCES: usize = 8;
+const KEPT_NONCES: usize = 24;
 
 /// Asks the platform for a secret under an intent, and publishes it.
 pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Result<(), Error> {
@@ -38,7 +40,17 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
     if let Err(error) = publish::try_secret(pass, seen, mint.revision).await {
         return cannot_store(pass, seen, error);
     }
+    if let MintCall::Reset { client_id, .. } = &mint.call
+        && !may_reset(pass, seen, session, client_id).await
+    {
+        return Ok(());
+    }
+    let begun = Instant::now();
     let nonce = write_intent(pass, seen, mint, session).await?;
+    if begun.elapsed() > seen.times.window / 2 {
+        // This process stood still: another one may have taken the intent over, so the call is not made.
+        return Err(Error::Stale);
+    }
     let deadline = Instant::now() + seen.times.call;
     pass.remember(|memory| {
         memory.lost_call = Some(LostCall { revision: mint.revision, deadline });
@@ -50,8 +62,8 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
         Ok(issued) => issued_client(pass, seen, mint, session, issued, &nonce).await,
         Err(error) if error.outcome_is_known() => refused(pass, mint, &error).await,
         Err(error) => {
-            let message = format!("the outcome of {operation} is not known ({error}): the operator looks for the client before it goes on");
-            tracing::warn!(%message, "unknown outcome");
+            let message = format!("the outcome of {operation} is not known: the operator looks for the client before it goes on");
+            tracing::warn!(%error, "unknown outcome");
             pass.again = Again::After(seen.times.call + seen.times.window);
             pass.moment = Some(match super::moments::publication(&pass.status) {
                 super::status::Publication::Never => Moment::Creating(message),
@@ -60,6 +72,46 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
             Ok(())
         }
     }
+}
+
+/// Looks at a client before its secret is reset: one that is gone, or not ours to reset, is left alone.
+async fn may_reset(pass: &mut Pass<'_>, seen: &Observation, session: &Session, id: &str) -> bool {
+    let stalled = |reason, message| Some(Moment::Stalled(reason, message));
+    let recorded = pass.status.client_id.as_deref() == Some(id);
+    let (moment, again) = match read_client(pass.context, session, &pass.uid(), id).await {
+        Err(error) => {
+            let (moment, again) = moment_of_error(&error, &pass.status);
+            (Some(moment), again)
+        }
+        Ok(ClientView::Present(client)) => {
+            let marker = client.description.as_deref().and_then(Marker::parse);
+            let ours = marker.as_ref().map_or(recorded, |marker| marker.owner == seen.owner);
+            if id == session.own_client_id() || !ours {
+                (
+                    stalled(
+                        Reason::Conflict,
+                        format!("client {id} is not this object's, and is left alone: delete this object and create another one"),
+                    ),
+                    Again::Backoff,
+                )
+            } else if client.state == ClientState::Disabled {
+                (stalled(Reason::ClientDisabled, format!("Genesys disabled client {id}: ask Genesys support")), Again::Backoff)
+            } else if client.state == ClientState::Inactive && pass.status.applied_state == Some(DesiredState::Active) {
+                let message = format!("somebody made client {id} inactive on the platform: activate it there, or set spec.state: Inactive");
+                (stalled(Reason::DeactivatedOutside, message), Again::Backoff)
+            } else {
+                return true;
+            }
+        }
+        Ok(_) => {
+            let message = format!("client {id} is gone from the platform: the operator looks again before it creates another");
+            let seconds = std::time::Duration::from_secs(1);
+            (Some(Moment::ClientMissing(message)), Again::After(if recorded { seconds } else { seen.times.window.max(seconds) }))
+        }
+    };
+    pass.moment = moment;
+    pass.again = again;
+    false
 }
 
 /// The compare-and-swap that fences the call after it.
@@ -71,7 +123,7 @@ async fn write_intent(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, sess
         MintCall::Create { nonce } => nonce.clone().unwrap_or_else(|| pass.context.nonce()),
         MintCall::Reset { .. } => known.unwrap_or_default(),
     };
-    let now = whole_second(pass.context.now());
+    let now = whole_second(seen.now);
     let status = &mut pass.status;
     let started_at = status.intent.as_ref().filter(|_| mint.counts == Counts::AsRecovery).map_or(now, |intent| intent.started_at);
     let (operation, client_id) = match &mint.call {
@@ -101,7 +153,7 @@ async fn write_intent(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, sess
         Some(RecordedOrganization { name: seen.object.spec.organization_ref.name.clone(), id: session.organization_id.clone() });
     status.grant_type = Some(seen.object.spec.grant_type);
     status.public_client = Some(seen.object.spec.public_client);
-    pass.commit_status().await?;
+    pass.commit_step().await?;
     Ok(nonce)
 }
 
@@ -135,6 +187,8 @@ async fn issued_client(
     nonce: &str,
 ) -> Result<(), Error> {
     let id = issued.client.id.clone();
+    let replied = Instant::now();
+    pass.remember(|memory| memory.own_write = Some(replied));
     let mut freshness = Freshness::Unknown;
     if matches!(mint.call, MintCall::Create { .. }) {
         let marker = issued.client.description.as_deref().and_then(Marker::parse);
@@ -153,18 +207,7 @@ async fn issued_client(
     }
     let public = seen.object.spec.public_client;
     if issued.secret.is_none() && !public {
-        // An id without a secret: the next pass resets that client, which the intent now names.
-        let id = id.clone();
-        pass.remember(|memory| memory.lost_call = None);
-        pass.again = Again::After(std::time::Duration::ZERO);
-        return pass
-            .commit_outcome(move |status| {
-                if let Some(intent) = &mut status.intent {
-                    intent.operation = IntentOperation::Reset;
-                    intent.client_id = Some(id.clone());
-                }
-            })
-            .await;
+        return without_secret(pass, mint, &id).await;
     }
     let credential = Credential {
         client_id: id,
@@ -175,7 +218,35 @@ async fn issued_client(
     };
     // From here on the secret must reach its Secret, however often a write fails.
     pass.remember(|memory| memory.held = Some(credential.clone()));
-    publish::publish(pass, seen, &credential, freshness).await
+    let result = publish::publish(pass, seen, &credential, freshness).await;
+    if matches!(result, Err(Error::Stale | Error::Superseded { .. })) {
+        // Another process took the intent over meanwhile: what this one made is surplus, what it reset must be proven again.
+        pass.remember(|memory| {
+            memory.surplus = Some(credential.client_id.clone());
+            memory.verify_again = Some(replied);
+        });
+    }
+    result
+}
+
+/// The platform answered with an id and without a secret: the next pass resets that client, which the intent then names.
+async fn without_secret(pass: &mut Pass<'_>, mint: &Mint, id: &str) -> Result<(), Error> {
+    pass.again = Again::After(std::time::Duration::ZERO);
+    if matches!(mint.call, MintCall::Reset { .. }) {
+        let message = format!("the platform reset the secret of client {id} and did not tell it: ask Genesys support if this lasts");
+        pass.moment = Some(Moment::Stalled(Reason::PlatformRejected, message));
+        pass.again = Again::Backoff;
+    }
+    let id = id.to_owned();
+    pass.commit_outcome(move |status| {
+        if let Some(intent) = &mut status.intent {
+            intent.operation = IntentOperation::Reset;
+            intent.client_id = Some(id.clone());
+        }
+    })
+    .await?;
+    pass.remember(|memory| memory.lost_call = None);
+    Ok(())
 }
 
 /// The platform cut the marker: the client could never be found again, so it must not stay.
@@ -189,8 +260,21 @@ async fn marker_refused(pass: &mut Pass<'_>, session: &Session, issued: IssuedCl
     );
     pass.moment = Some(Moment::Stalled(Reason::MarkerRefused, message));
     pass.again = Again::Backoff;
-    pass.remember(|memory| memory.lost_call = None);
-    pass.commit_outcome(|status| status.intent = None).await
+    let generation = pass.object.metadata.generation;
+    pass.remember(|memory| {
+        memory.lost_call = None;
+        memory.marker_refused = generation;
+    });
+    let left = removed.is_err().then(|| RetiringClient {
+        client_id: id.clone(),
+        state: RetiringState::Inactivating,
+        since: whole_second(pass.context.now()),
+    });
+    pass.commit_outcome(move |status| {
+        status.intent = None;
+        status.retiring.extend(left.clone().filter(|_| status.retiring.len() < MOST_RETIRING));
+    })
+    .await
 }
 
 /// The platform certainly did nothing: the intent ends in the write that says so.
@@ -206,6 +290,8 @@ async fn refused(pass: &mut Pass<'_>, mint: &Mint, error: &genesys::Error) -> Re
         pass.again = Again::After(std::time::Duration::from_secs(1));
     }
     let counted = mint.counts == Counts::Anew;
+    let created = matches!(mint.call, MintCall::Create { .. });
+    let unused = pass.status.intent.as_ref().filter(|_| created).and_then(|intent| intent.nonce.clone());
     let recovering = mint.counts == Counts::AsRecovery && !error.is_not_found();
     let transient = error.class().is_transient() || matches!(error.class(), genesys::ErrorClass::Credential);
     pass.commit_outcome(move |status| {
@@ -214,7 +300,9 @@ async fn refused(pass: &mut Pass<'_>, mint: &Mint, error: &genesys::Error) -> Re
             status.intent = None;
         }
         if counted {
+            // No client carries the nonce of a create that was refused.
             status.mints.pop();
+            status.issued_nonces.retain(|known| unused.as_ref() != Some(known));
         }
     })
     .await
@@ -236,11 +324,10 @@ fn cannot_store(pass: &mut Pass<'_>, seen: &Observation, error: Error) -> Result
             pass.moment = Some(Moment::Stalled(Reason::Conflict, message));
         }
         Error::Kubernetes { source, .. } if matches!(&*source, kube::Error::Api(_)) => {
-            let message = format!("nothing was asked of the platform, because Secret {name:?} could not be stored: {source}");
-            pass.moment = Some(match super::moments::publication(&pass.status) {
-                super::status::Publication::Never => Moment::Creating(message),
-                _ => Moment::SecretMissing(message),
-            });
+            let published = super::moments::publication(&pass.status) != super::status::Publication::Never;
+            pass.moment = Some(publish::not_writable(seen, &source, |message| {
+                if published { Moment::SecretMissing(message) } else { Moment::Creating(message) }
+            }));
         }
         error => return Err(error),
     }

@@ -38,32 +38,33 @@ pub fn moment_of_facts(status: &GenesysOAuthClientStatus, generation: Option<i64
 /// What an answer of the platform means for an object.
 #[must_use]
 pub fn moment_of_error(error: &genesys::Error, status: &GenesysOAuthClientStatus) -> (Moment, Again) {
+    let cause = error.cause();
     let again = error.retry_after().map_or(Again::Backoff, Again::After);
     let stalled = |reason, message| (Moment::Stalled(reason, message), Again::Backoff);
     match error.class() {
         ErrorClass::Credential | ErrorClass::Unavailable => {
-            (Moment::OrganizationDown(format!("the platform can't be worked now: {error}")), again)
+            (Moment::OrganizationDown(format!("the platform can't be worked now: {cause}")), again)
         }
         ErrorClass::Throttled if publication(status) == Publication::Never => {
-            (Moment::WaitingForBudget(format!("waiting for the request budget: {error}")), again)
+            (Moment::WaitingForBudget(format!("waiting for the request budget: {cause}")), again)
         }
-        ErrorClass::Throttled => (Moment::Updating(Delay::Budget, format!("waiting for the request budget: {error}")), again),
+        ErrorClass::Throttled => (Moment::Updating(Delay::Budget, format!("waiting for the request budget: {cause}")), again),
         ErrorClass::Permission => {
             let named = error.missing_permissions().map(|names| format!(" Grant it {}.", names.join(", "))).unwrap_or_default();
-            stalled(Reason::PermissionMissing, format!("the operator's own client may not do this: {error}.{named}"))
+            stalled(Reason::PermissionMissing, format!("the operator's own client may not do this: {cause}.{named}"))
         }
-        ErrorClass::NotFound => stalled(Reason::PlatformRejected, error.to_string()),
+        ErrorClass::NotFound => stalled(Reason::PlatformRejected, cause),
         ErrorClass::Rejected => match error.code() {
             Some("bad.client.role") => stalled(
                 Reason::RoleNotGrantable,
                 format!(
-                    "the operator's own client must itself hold every role that it grants, in the same divisions: give it these roles, or ask for others ({error})"
+                    "the operator's own client must itself hold every role that it grants, in the same divisions: give it these roles, or ask for others ({cause})"
                 ),
             ),
             Some("auth.invalid.scope") => {
-                stalled(Reason::ScopeUnknown, format!("the platform refuses a scope: correct spec.scopes ({error})"))
+                stalled(Reason::ScopeUnknown, format!("the platform refuses a scope: correct spec.scopes ({cause})"))
             }
-            _ => stalled(Reason::PlatformRejected, format!("the platform refuses this: correct spec as its message says ({error})")),
+            _ => stalled(Reason::PlatformRejected, format!("the platform refuses this: correct spec as its message says ({cause})")),
         },
     }
 }

@@ -25,7 +25,7 @@ pub struct Observation {
     pub ownership: Ownership,
     /// What this process remembers.
     pub memory: Recollection,
-    /// The wall clock, corrected by the platform's where that is known.
+    /// The platform's clock where it is known, else the local one.
     pub now: Timestamp,
     /// The local clock.
     pub instant: Instant,
@@ -45,6 +45,10 @@ pub struct Observation {
     pub declared: Option<Result<Declared, Refusal>>,
     /// The client that status names, where it was read.
     pub client: ClientView,
+    /// Clients that were read in this pass and carry this object's marker, with its nonce.
+    pub marked: BTreeMap<String, String>,
+    /// A scan is needed, and counts only from this instant on.
+    pub scan_after: Option<Instant>,
     /// The clients with this object's marker, where a scan was needed.
     pub family: Option<Vec<Relative>>,
     /// What the platform answered instead, if a read failed.
@@ -79,8 +83,8 @@ pub enum Organization {
     NotOurs,
     /// This process has not looked at it yet.
     NotYet,
-    /// It can't be worked now.
-    NotReady(String),
+    /// It can't be worked now; says why.
+    NotReady(String, Box<GenesysOrganization>),
     /// It can be worked.
     Ready(Box<GenesysOrganization>, Arc<Session>),
 }

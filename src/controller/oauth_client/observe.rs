@@ -20,7 +20,7 @@ use crate::{
         memory::Circumstances,
         sessions::{Session, Standing},
     },
-    genesys::{self, RoleRequest, Scan},
+    genesys::{self, Resolved, RoleRequest, Scan},
     marker::{Marker, Owner},
     secret::{self, Found, Ownership},
 };
@@ -95,9 +95,9 @@ pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<
     let organization =
         if local.is_ok() { organization(context, &object.spec.organization_ref.name).await? } else { Organization::NotAsked };
     let version = match (&organization, context.sessions.standing(&object.spec.organization_ref.name)) {
-        (Organization::Ready(organization, session), _) => (session.version, organization.metadata.generation),
-        (_, Standing::NotReady { version, .. }) => (version, None),
-        _ => (0, None),
+        (Organization::Ready(organization, session), _) => (session.version, organization.uid(), organization.metadata.generation),
+        (_, Standing::NotReady { version, .. }) => (version, None, None),
+        _ => (0, None, None),
     };
     let circumstances = Circumstances {
         generation: object.metadata.generation,
@@ -135,11 +135,14 @@ pub async fn organization(context: &Context, name: &str) -> Result<Organization,
             found
         }
     };
-    Ok(match (selected, context.sessions.standing(name)) {
-        (None, _) => Organization::Absent,
-        (Some(_), Standing::NotYet) => Organization::NotYet,
-        (Some(_), Standing::NotReady { message, .. }) => Organization::NotReady(message),
-        (Some(organization), Standing::Ready(session)) => Organization::Ready(Box::new(organization), session),
+    // One that is being deleted is worked no more, whatever still holds it.
+    let Some(organization) = selected.filter(|organization| organization.metadata.deletion_timestamp.is_none()) else {
+        return Ok(Organization::Absent);
+    };
+    Ok(match context.sessions.standing(name) {
+        Standing::NotReady { message, .. } => Organization::NotReady(message, Box::new(organization)),
+        Standing::Ready(session) if session.serves(&organization) => Organization::Ready(Box::new(organization), session),
+        Standing::NotYet | Standing::Ready(_) => Organization::NotYet,
     })
 }
 
@@ -163,7 +166,10 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         owner: near.owner,
         ownership: near.ownership,
         memory,
-        now: context.now(),
+        now: match &near.organization {
+            Organization::Ready(_, session) => session.platform.now().unwrap_or_else(|| context.now()),
+            _ => context.now(),
+        },
         instant,
         times: times(context, &object),
         epoch: context.epoch.clone(),
@@ -173,6 +179,8 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         former_secret: near.former_secret,
         declared: None,
         client: ClientView::NotRead,
+        marked: BTreeMap::new(),
+        scan_after: None,
         family: None,
         failed: None,
         object,
@@ -181,7 +189,7 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         Organization::Ready(_, session) => Some(session.clone()),
         _ => None,
     };
-    match resolve_secret(near.secret, session.as_deref(), &seen).await {
+    match resolve_secret(near.secret, session.as_deref(), &mut seen).await {
         Ok(secret) => seen.secret = secret,
         Err(error) => seen.failed = Some(error),
     }
@@ -194,29 +202,31 @@ pub async fn far(context: &Context, near: Near) -> Observation {
     seen
 }
 
-/// A Secret that a former object of this name owned is ours if its client is.
-async fn resolve_secret(found: Live, session: Option<&Session>, seen: &Observation) -> Result<SecretView, genesys::Error> {
-    let published = match found {
+/// Whose the Secret is. Its annotations are no authority: a client that only they name counts if it carries this object's marker.
+async fn resolve_secret(found: Live, session: Option<&Session>, seen: &mut Observation) -> Result<SecretView, genesys::Error> {
+    let (published, former) = match found {
         Live::Absent => return Ok(SecretView::Absent),
         Live::There(Found::Foreign(detail)) => return Ok(SecretView::Foreign(detail)),
-        Live::There(Found::Ours(published)) => return Ok(SecretView::Ours(published)),
-        Live::There(Found::Former(published)) => published,
+        Live::There(Found::Ours(published)) => (published, false),
+        Live::There(Found::Former(published)) => (published, true),
     };
-    let id = &published.credential.client_id;
-    if seen.status().client_id.as_ref() == Some(id) {
+    let id = published.credential.client_id.clone();
+    let Some(session) = session.filter(|_| seen.status().client_id.as_ref() != Some(&id) && !id.is_empty()) else {
         return Ok(SecretView::Ours(published));
-    }
-    let Some(session) = session else { return Ok(SecretView::Ours(published)) };
-    let foreign =
-        |why: &str| Ok(SecretView::Foreign(format!("it was written for a former object of this name, and its client {id} {why}")));
-    match session.platform.get_client(id).await {
-        Ok(client) => match client.description.as_deref().and_then(Marker::parse) {
-            Some(marker) if marker.owner == seen.owner => Ok(SecretView::Ours(published)),
-            _ => foreign("does not carry this object's marker"),
-        },
-        Err(error) if error.is_not_found() => foreign("no longer exists"),
-        Err(error) => Err(error),
-    }
+    };
+    let foreign = |why: &str| SecretView::Foreign(format!("it was written for a former object of this name, and its client {id} {why}"));
+    let (marked, why) = match session.platform.get_client(&id).await {
+        Ok(client) => (mark(seen, &client), "does not carry this object's marker"),
+        Err(error) if error.is_not_found() => (false, "no longer exists"),
+        Err(error) => return Err(error),
+    };
+    Ok(if former && !marked { foreign(why) } else { SecretView::Ours(published) })
+}
+
+/// Notes a client that was read, if it carries this object's marker.
+fn mark(seen: &mut Observation, client: &genesys::OAuthClient) -> bool {
+    let marker = client.description.as_deref().and_then(Marker::parse).filter(|marker| marker.owner == seen.owner);
+    marker.map(|marker| seen.marked.insert(client.id.clone(), marker.nonce)).is_some()
 }
 
 async fn ask_platform(
@@ -228,9 +238,15 @@ async fn ask_platform(
 ) -> Result<(), genesys::Error> {
     let status = seen.status();
     let elsewhere = status.organization.as_ref().is_some_and(|recorded| recorded.id != session.organization_id);
-    let met =
-        matches!((&status.intent, &seen.secret), (Some(intent), SecretView::Ours(found)) if found.credential.revision == intent.revision);
-    if elsewhere || met || matches!(seen.secret, SecretView::Foreign(_)) {
+    if let (Some(_), Some(former)) = (&status.intent, &seen.former_secret)
+        && !seen.marked.contains_key(&former.credential.client_id)
+    {
+        let id = former.credential.client_id.clone();
+        if let Ok(client) = session.platform.get_client(&id).await {
+            mark(seen, &client);
+        }
+    }
+    if elsewhere || matches!(seen.secret, SecretView::Foreign(_)) || super::decide::meets_intent(seen).is_some() {
         return Ok(());
     }
     let edited = status.synced_generation != seen.object.metadata.generation;
@@ -250,8 +266,13 @@ async fn ask_platform(
         _ => None,
     };
     if let Some(earliest) = scan_from {
-        let scan = session.scanner.begun_at_or_after(earliest).await?;
-        seen.family = Some(family(&scan, seen));
+        let certain = seen.memory.own_write.map_or(earliest, |write| earliest.max(write + seen.times.window));
+        if certain > seen.instant {
+            seen.scan_after = Some(certain);
+            return Ok(());
+        }
+        let scan = session.scanner.begun_at_or_after(certain).await?;
+        seen.family = Some(relatives(&scan, &seen.owner));
     }
     if let (Some(id), None) = (&status.client_id, &status.intent)
         && (edited || seen.memory.missing_since.is_some())
@@ -284,6 +305,10 @@ async fn declare(
 ) -> Result<Option<Result<Declared, Refusal>>, genesys::Error> {
     let (Ok(local), Organization::Ready(organization, _)) = (&seen.local, &seen.organization) else { return Ok(None) };
     let resolved = session.directory.resolve(&session.platform, &local.roles, &local.scopes).await?;
+    let resolved = match resolved {
+        Ok(found) => Ok(unambiguous(session, found).await?),
+        Err(unresolved) => Err(unresolved),
+    };
     let home = match local.roles.first() {
         Some(role) => {
             let at_home = RoleRequest { role: role.role.clone(), divisions: vec!["home".to_owned()] };
@@ -295,23 +320,32 @@ async fn declare(
     Ok(Some(validate::against_organization(&seen.object, local, organization, labels, &resolved, home.as_deref())))
 }
 
-/// The clients of a scan that carry this object's marker, and the one that its Secret names if it carries none.
-#[must_use]
-pub fn family(scan: &Scan, seen: &Observation) -> Vec<Relative> {
-    let named = match &seen.secret {
-        SecretView::Ours(published) => Some(published.credential.client_id.as_str()),
-        _ => None,
+/// Access lists names; a name that several roles or divisions share allows none of them, only their ids do.
+async fn unambiguous(session: &Session, mut found: Resolved) -> Result<Resolved, genesys::Error> {
+    let ask = |role: String, division: String| {
+        let request = [RoleRequest { role, divisions: vec![division] }];
+        async move { session.directory.resolve(&session.platform, &request, &[]).await.map(|found| found.is_ok()) }
     };
-    relatives(scan, &seen.owner, named)
+    for (id, name) in &mut found.role_names {
+        if !ask(name.clone(), "home".to_owned()).await? {
+            name.clone_from(id);
+        }
+    }
+    let any_role = found.role_names.keys().next().cloned().unwrap_or_default();
+    for (id, name) in &mut found.division_names {
+        if id != "*" && !ask(any_role.clone(), name.clone()).await? {
+            name.clone_from(id);
+        }
+    }
+    Ok(found)
 }
 
-/// See [`family`].
+/// The clients of a scan that carry an object's marker.
 #[must_use]
-pub fn relatives(scan: &Scan, owner: &Owner, named: Option<&str>) -> Vec<Relative> {
-    let relative = |client: &genesys::OAuthClient| match client.description.as_deref().and_then(Marker::parse) {
-        Some(marker) if marker.owner == *owner => Some(Relative { client: client.clone(), nonce: marker.nonce }),
-        None if named == Some(client.id.as_str()) => Some(Relative { client: client.clone(), nonce: String::new() }),
-        _ => None,
+pub fn relatives(scan: &Scan, owner: &Owner) -> Vec<Relative> {
+    let relative = |client: &genesys::OAuthClient| {
+        let marker = client.description.as_deref().and_then(Marker::parse).filter(|marker| marker.owner == *owner)?;
+        Some(Relative { client: client.clone(), nonce: marker.nonce })
     };
     scan.clients.iter().filter_map(relative).collect()
 }

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, ResourceExt as _, runtime::events::EventType};
 use tokio::time::Instant;
 
 use super::{
     moments::{moment_of_facts, publication},
     plan::Again,
-    status::{Facts, Moment, set_conditions},
+    status::{Facts, Moment, Sight, set_conditions},
 };
 use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus,
+        condition::{ConditionType, Reason, find},
         oauth_client::{Effective, Intent},
     },
     controller::{
@@ -40,6 +42,10 @@ pub struct Pass<'a> {
     pub moment: Option<Moment>,
     /// When the next pass is due.
     pub again: Again,
+    /// What was seen of the published credential.
+    pub sight: Sight,
+    /// The reason for which a person had to act when the pass began.
+    stalled: Option<String>,
 }
 
 impl<'a> Pass<'a> {
@@ -54,7 +60,15 @@ impl<'a> Pass<'a> {
             object: object.clone(),
             moment: None,
             again: Again::AtResync,
+            sight: Sight::Whole,
+            stalled: object.status.as_ref().and_then(|status| stalled(&status.conditions)),
         }
+    }
+
+    /// Whether a person had to act for this reason already when the pass began.
+    #[must_use]
+    pub fn was_stalled(&self, reason: Reason) -> bool {
+        self.stalled.as_deref() == Some(reason.as_str())
     }
 
     /// The object's uid.
@@ -75,7 +89,18 @@ impl<'a> Pass<'a> {
 
     /// The one function that writes status: conditional on the object as it was read, and only if something differs.
     pub async fn commit_status(&mut self) -> Result<(), Error> {
-        self.fill_in();
+        self.fill_in(Conditions::Set);
+        self.write_status().await
+    }
+
+    /// The same on the way to a call. Where a person had to act, the conditions stay until the call shows whether that is over.
+    pub async fn commit_step(&mut self) -> Result<(), Error> {
+        let carried = if stalled(&self.status.conditions).is_some() { Conditions::Keep } else { Conditions::Set };
+        self.fill_in(carried);
+        self.write_status().await
+    }
+
+    async fn write_status(&mut self) -> Result<(), Error> {
         if self.object.status.as_ref() == Some(&self.status) {
             return Ok(());
         }
@@ -126,24 +151,40 @@ impl<'a> Pass<'a> {
         self.accept(written);
     }
 
-    fn fill_in(&mut self) {
+    fn fill_in(&mut self, conditions: Conditions) {
         let status = &mut self.status;
         status.observed_generation = self.object.metadata.generation;
         let secret_name = match &status.effective {
             // A Secret of a former name counts until its credential stands in the new one.
-            Some(effective) if status.revision.is_some() => effective.secret_name.clone(),
+            Some(effective) if status.revision.is_some() || status.intent.is_some() => effective.secret_name.clone(),
             _ => self.object.secret_name().to_owned(),
         };
         status.effective = Some(Effective { secret_name, deletion_policy: self.object.effective_deletion_policy() });
+        if conditions == Conditions::Keep {
+            return;
+        }
         let moment = self.shown_moment();
         let facts = Facts {
             generation: self.object.metadata.generation,
             publication: publication(&self.status),
+            sight: self.sight,
             secret_name: self.object.secret_name().to_owned(),
         };
         let now = self.context.now();
         set_conditions(&mut self.status.conditions, &moment, &facts, now);
     }
+}
+
+/// Whether a write of the status sets the conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Conditions {
+    Set,
+    Keep,
+}
+
+/// The reason for which a person must act, as the conditions show it.
+fn stalled(conditions: &[Condition]) -> Option<String> {
+    find(conditions, ConditionType::Stalled).filter(|condition| condition.status == "True").map(|condition| condition.reason.clone())
 }
 
 /// The pause that a plan asks for, in time.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::status::Moment;
-use crate::secret::Credential;
+use crate::{api::oauth_client::RetiringState, secret::Credential};
 
 /// What a pass will do.
 #[derive(Clone, Debug)]
@@ -33,7 +33,9 @@ pub enum Step {
     /// Put a credential into the Secret that was issued before and could not be stored.
     Publish(Credential),
     /// The Secret carries the intent's revision already: write down that the intent is met.
-    Finish(Credential),
+    ///
+    /// With the name of the Secret.
+    Finish(Credential, String),
     /// Write down the nonces of clients that carry this object's marker, and the credential that the Secret publishes.
     Own {
         /// The nonces.
@@ -41,8 +43,8 @@ pub enum Step {
         /// What the Secret publishes, if it does.
         published: Option<Credential>,
     },
-    /// Put clients on their way to deletion.
-    EnterRetirement(Vec<String>),
+    /// Put clients on their way to deletion, from this state on.
+    EnterRetirement(Vec<String>, RetiringState),
     /// Ask the platform for a new secret, under an intent.
     Mint(Mint),
     /// Bring the client to what spec declares.

@@ -8,13 +8,13 @@ use super::{
     observation::{Observation, Organization},
     pass::Pass,
     plan::Again,
-    status::{Delay, Moment},
+    status::{Delay, Moment, Sight},
     validate,
 };
 use crate::{
     api::{
         condition::Reason,
-        oauth_client::{Binding, DesiredState, FormerSecret, IntentOperation},
+        oauth_client::{Binding, DesiredState, FormerSecret, IntentOperation, RecordedOrganization},
     },
     controller::{
         error::{During as _, Error, is_conflict},
@@ -107,6 +107,19 @@ async fn write(pass: &Pass<'_>, seen: &Observation, credential: &Credential, att
     Err(Error::Stale)
 }
 
+/// What it means that the API server refuses the Secret: an invalid one is for a person to correct, the rest may pass.
+pub fn not_writable(seen: &Observation, error: &kube::Error, otherwise: impl FnOnce(String) -> Moment) -> Moment {
+    let name = seen.object.secret_name();
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 400 | 422) => Moment::Stalled(
+            Reason::InvalidSpec,
+            format!("the API server refuses Secret {name:?} ({}): correct spec.credentialsSecret, or remove that Secret", status.message),
+        ),
+        kube::Error::Api(status) => otherwise(format!("Secret {name:?} can't be written ({}); it is tried again", status.message)),
+        error => otherwise(format!("Secret {name:?} can't be written ({error}); it is tried again")),
+    }
+}
+
 fn foreign(live: &Secret, seen: &Observation, name: &str) -> Error {
     let detail = match secret::read(live, &seen.ownership) {
         Found::Foreign(detail) => detail,
@@ -138,7 +151,7 @@ pub async fn publish(pass: &mut Pass<'_>, seen: &Observation, credential: &Crede
         }
         Err(error) => return Err(error),
     }
-    finish(pass, seen, credential, freshness).await?;
+    finish(pass, seen, credential, seen.object.secret_name(), freshness).await?;
     let note = format!(
         "Secret {:?} now holds revision {} of the credential of client {}",
         seen.object.secret_name(),
@@ -150,21 +163,24 @@ pub async fn publish(pass: &mut Pass<'_>, seen: &Observation, credential: &Crede
 }
 
 /// Writes down that the Secret holds the credential of the intent.
-pub async fn finish(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential, freshness: Freshness) -> Result<(), Error> {
+pub async fn finish(
+    pass: &mut Pass<'_>,
+    seen: &Observation,
+    credential: &Credential,
+    name: &str,
+    freshness: Freshness,
+) -> Result<(), Error> {
     let recovered = pass.status.intent.as_ref().is_some_and(|intent| intent.attempt > 1);
-    let instant = Instant::now();
-    let window = seen.times.window;
-    pass.remember(|memory| {
-        memory.held = None;
-        memory.lost_call = None;
-        memory.missing_since = None;
-        memory.refuted = None;
-        memory.refused_since = None;
-        memory.undecided_since = None;
-        memory.published = Some((credential.revision, instant));
-        memory.verify_again = recovered.then(|| instant + window);
-    });
-    let name = seen.object.secret_name().to_owned();
+    let name = name.to_owned();
+    let recorded = match &seen.organization {
+        Organization::Ready(_, session) => {
+            Some(RecordedOrganization { name: seen.object.spec.organization_ref.name.clone(), id: session.organization_id.clone() })
+        }
+        _ => None,
+    };
+    let (grant, public) = (seen.object.spec.grant_type, seen.object.spec.public_client);
+    let revision = credential.revision;
+    pass.sight = Sight::Whole;
     pass.moment = None;
     let credential = credential.clone();
     let generation = seen.object.metadata.generation;
@@ -174,6 +190,11 @@ pub async fn finish(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
         status.revision = Some(credential.revision);
         status.issued_at = credential.issued_at;
         status.intent = None;
+        if status.organization.is_none() {
+            status.organization.clone_from(&recorded);
+        }
+        status.grant_type.get_or_insert(grant);
+        status.public_client.get_or_insert(public);
         status.binding = Some(Binding { name: name.clone() });
         if let Some(effective) = &mut status.effective {
             effective.secret_name.clone_from(&name);
@@ -186,7 +207,21 @@ pub async fn finish(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
             status.issued_nonces.push(nonce);
         }
     })
-    .await
+    .await?;
+    // Only now: until the outcome is written down, a lost Secret must still be looked for with care.
+    let instant = Instant::now();
+    let window = seen.times.window;
+    pass.remember(|memory| {
+        memory.held = None;
+        memory.lost_call = None;
+        memory.missing_since = None;
+        memory.refuted = None;
+        memory.refused_since = None;
+        memory.undecided_since = None;
+        memory.published = Some((revision, instant));
+        memory.verify_again = recovered.then(|| instant + window);
+    });
+    Ok(())
 }
 
 /// Writes the Secret again at its revision: labels, keys, a new name.
@@ -201,8 +236,7 @@ pub async fn store_again(pass: &mut Pass<'_>, seen: &Observation, credential: &C
             return Ok(());
         }
         Err(Error::Kubernetes { source, .. }) if matches!(&*source, kube::Error::Api(_)) => {
-            let message = format!("Secret {:?} can't be written: {source}", seen.object.secret_name());
-            pass.moment = Some(Moment::Updating(Delay::None, message));
+            pass.moment = Some(not_writable(seen, &source, |message| Moment::Updating(Delay::None, message)));
             pass.again = Again::Backoff;
             return Ok(());
         }

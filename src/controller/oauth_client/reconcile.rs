@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::{
     apply::apply,
     cleanup,
-    decide::decide,
-    observation::Organization,
+    decide::{decide, published},
+    observation::{Observation, Organization, SecretView},
     observe,
     pass::{Pass, delay},
-    status::Moment,
+    status::{Moment, Sight},
 };
 use crate::{
     api::{FINALIZER, GenesysOAuthClient},
@@ -26,6 +26,8 @@ use crate::{
 
 /// How soon an object is looked at again whose copy was older than our own last write.
 const STALE_COPY: Duration = Duration::from_millis(500);
+/// How soon a pass is tried again that found a newer credential in the Secret.
+const SUPERSEDED: Duration = Duration::from_secs(3);
 /// How soon a pass is tried again that lost a compare-and-swap.
 const LOST_RACE: Duration = Duration::from_millis(200);
 
@@ -43,7 +45,7 @@ pub async fn reconcile(object: Arc<GenesysOAuthClient>, context: Arc<Context>) -
         Err(Error::Stale) => Ok(Action::requeue(LOST_RACE)),
         Err(error @ Error::Superseded { .. }) => {
             tracing::warn!(%error, "another process was faster");
-            Ok(Action::requeue(LOST_RACE))
+            Ok(Action::requeue(SUPERSEDED))
         }
         result => result,
     }
@@ -70,9 +72,12 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
         return Ok(Action::requeue(left));
     }
     let seen = observe::far(context, near).await;
+    look_at_credential(pass, &seen);
     let plan = decide(&seen);
     tracing::debug!(steps = ?plan.steps.iter().map(step_name).collect::<Vec<_>>(), again = ?plan.again, "decided");
-    if matches!(seen.organization, Organization::NotOurs | Organization::NotYet) {
+    let not_yet = matches!(seen.organization, Organization::NotYet);
+    pass.remember(|memory| memory.not_yet = if not_yet { memory.not_yet.saturating_add(1) } else { 0 });
+    if not_yet || matches!(seen.organization, Organization::NotOurs) {
         return Ok(Action::requeue(delay(plan.again, seen.times.resync).unwrap_or(seen.times.resync)));
     }
     apply(pass, &seen, &plan).await?;
@@ -80,6 +85,22 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
         context.sessions.doubt();
     }
     finish(pass, &circumstances).await
+}
+
+/// `Ready` is a fact of what this pass saw: a credential that no Secret holds, or that the platform refuses, is not verified any more.
+fn look_at_credential(pass: &mut Pass<'_>, seen: &Observation) {
+    if pass.status.revision.is_none() || matches!(seen.secret, SecretView::Foreign(_)) {
+        return;
+    }
+    let refuted = pass.status.revision.is_some() && seen.memory.refuted == pass.status.revision;
+    pass.sight = if published(seen).is_none() && super::decide::meets_intent(seen).is_none() {
+        Sight::Lost
+    } else if refuted {
+        Sight::Refuted
+    } else {
+        return;
+    };
+    pass.status.verified_revision = None;
 }
 
 /// Writes the final status of a pass, and says when the next one is due.
@@ -122,15 +143,12 @@ pub fn held_back(pass: &Pass<'_>, circumstances: &Circumstances) -> Option<Durat
 
 /// An Event when a person must act, once for each reason.
 async fn announce(pass: &Pass<'_>) {
-    use crate::api::condition::{ConditionType, find};
     let (reason, message) = match pass.shown_moment() {
         Moment::Stalled(reason, message) => (reason, message),
         Moment::DeletionBlocked(message) => (crate::api::condition::Reason::DeletionBlocked, message),
         _ => return,
     };
-    let known = find(&pass.status.conditions, ConditionType::Stalled)
-        .is_some_and(|stalled| stalled.status == "True" && stalled.reason == reason.as_str());
-    if !known {
+    if !pass.was_stalled(reason) {
         tracing::warn!(reason = reason.as_str(), %message, "a person must act");
         pass.event(EventType::Warning, reason.as_str(), &message).await;
     }
@@ -140,9 +158,9 @@ fn step_name(step: &super::plan::Step) -> &'static str {
     use super::plan::{MintCall, Step};
     match step {
         Step::Publish(_) => "publish",
-        Step::Finish(_) => "finish",
+        Step::Finish(..) => "finish",
         Step::Own { .. } => "own",
-        Step::EnterRetirement(_) => "enter retirement",
+        Step::EnterRetirement(..) => "enter retirement",
         Step::Mint(mint) => match mint.call {
             MintCall::Create { .. } => "create",
             MintCall::Reset { .. } => "reset",

@@ -4,7 +4,7 @@ use kube::runtime::events::EventType;
 use serde_json::json;
 
 use super::{
-    decide::MOST_RETIRING,
+    decide::{MOST_RETIRING, drained_at},
     observation::{Observation, Organization},
     pass::Pass,
     plan::Again,
@@ -20,12 +20,12 @@ use crate::{
 };
 
 /// Puts clients on their way to deletion, by compare-and-swap. More than eight at a time wait for the next pass.
-pub async fn enter(pass: &mut Pass<'_>, ids: &[String]) -> Result<(), Error> {
+pub async fn enter(pass: &mut Pass<'_>, ids: &[String], state: RetiringState) -> Result<(), Error> {
     let since = whole_second(pass.context.now());
     for id in ids {
         let known = pass.status.retiring.iter().any(|retiring| retiring.client_id == *id);
         if !known && pass.status.retiring.len() < MOST_RETIRING {
-            pass.status.retiring.push(RetiringClient { client_id: id.clone(), state: RetiringState::Inactivating, since });
+            pass.status.retiring.push(RetiringClient { client_id: id.clone(), state, since });
         }
     }
     pass.commit_status().await?;
@@ -36,15 +36,17 @@ pub async fn enter(pass: &mut Pass<'_>, ids: &[String]) -> Result<(), Error> {
 /// Retires the first of the retiring clients.
 pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
     let Organization::Ready(_, session) = &seen.organization else { return Ok(()) };
-    let Some(first) = pass.status.retiring.first().cloned() else { return Ok(()) };
+    let due = |retiring: &RetiringClient| retiring.state != RetiringState::Draining || drained_at(retiring) <= seen.now;
+    let Some(first) = pass.status.retiring.iter().find(|retiring| due(retiring)).cloned() else { return Ok(()) };
     let id = first.client_id.as_str();
     let result = async {
         let client = match session.platform.get_client(id).await {
             Err(error) if error.is_not_found() => return Ok(None),
             result => result?,
         };
-        let foreign = client.description.as_deref().and_then(Marker::parse).is_none_or(|marker| marker.owner != seen.owner);
-        Ok::<_, genesys::Error>((!foreign).then_some(client))
+        // One that lost its marker is still ours, because status names it; one with another's marker is not, nor is the operator's own.
+        let foreign = client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner != seen.owner);
+        Ok::<_, genesys::Error>((!foreign && id != session.own_client_id()).then_some(client))
     };
     let client = match result.await {
         Ok(client) => client,
@@ -53,6 +55,10 @@ pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
             return Ok(());
         }
     };
+    if first.state == RetiringState::Draining {
+        step_to(pass, id, RetiringState::Inactivating);
+        pass.commit_status().await?;
+    }
     // A client that is gone, or that no longer carries our marker, is none of ours to change.
     if let Some(client) = client {
         if client.state == ClientState::Active
@@ -61,9 +67,7 @@ pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
             failed(pass, id, &error);
             return Ok(());
         }
-        if let Some(retiring) = pass.status.retiring.first_mut() {
-            retiring.state = RetiringState::Deleting;
-        }
+        step_to(pass, id, RetiringState::Deleting);
         pass.commit_status().await?;
         if let Err(error) = session.platform.delete_client(id).await {
             failed(pass, id, &error);
@@ -74,6 +78,12 @@ pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
     }
     pass.status.retiring.retain(|retiring| retiring.client_id != id);
     Ok(())
+}
+
+fn step_to(pass: &mut Pass<'_>, id: &str, state: RetiringState) {
+    for retiring in pass.status.retiring.iter_mut().filter(|retiring| retiring.client_id == id) {
+        retiring.state = state;
+    }
 }
 
 fn failed(pass: &mut Pass<'_>, id: &str, error: &genesys::Error) {

@@ -67,6 +67,18 @@ pub enum Publication {
     Verified,
 }
 
+/// What this pass saw of the published credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sight {
+    /// Nothing that speaks against it.
+    #[default]
+    Whole,
+    /// No Secret holds it.
+    Lost,
+    /// The platform refuses it.
+    Refuted,
+}
+
 /// What the rows depend on beside the moment.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -74,6 +86,8 @@ pub struct Facts {
     pub generation: Option<i64>,
     /// How far the credential came.
     pub publication: Publication,
+    /// What was seen of the credential.
+    pub sight: Sight,
     /// Name of the Secret.
     pub secret_name: String,
 }
@@ -119,6 +133,12 @@ fn not_stalled() -> Cell {
 /// `Ready` as the credential alone decides it.
 fn ready(facts: &Facts) -> Cell {
     match facts.publication {
+        Publication::Unverified if facts.sight == Sight::Lost => {
+            set(Status::False, Reason::SecretMissing, format!("Secret {:?} is gone or holds no current credential", facts.secret_name))
+        }
+        Publication::Unverified if facts.sight == Sight::Refuted => {
+            set(Status::False, Reason::CredentialRejected, format!("the platform refuses the credential in Secret {:?}", facts.secret_name))
+        }
         Publication::Never => set(Status::False, Reason::Creating, "no credential was published yet"),
         Publication::Unverified => {
             set(Status::False, Reason::Creating, format!("the credential in Secret {:?} is being verified", facts.secret_name))

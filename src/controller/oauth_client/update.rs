@@ -74,7 +74,7 @@ pub async fn update(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
             pass.moment = Some(if error.outcome_is_known() {
                 moment
             } else {
-                Moment::Updating(Delay::None, format!("the update is tried again: {error}"))
+                Moment::Updating(Delay::None, format!("the update is tried again: {}", error.cause()))
             });
             pass.again = again;
         }

@@ -11,7 +11,7 @@ use super::{
     observe::read_client,
     pass::Pass,
     plan::Again,
-    status::{Moment, Publication},
+    status::{Moment, Publication, Sight},
     validate::platform_grant,
 };
 use crate::{
@@ -27,20 +27,33 @@ const PATIENCE: u32 = 5;
 /// Verifies a credential and notes the result.
 pub async fn verify(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential) -> Result<(), Error> {
     let Organization::Ready(_, session) = &seen.organization else { return Ok(()) };
+    let revision = credential.revision;
     let found = match &credential.client_secret {
-        None => public_client(pass, session, credential).await,
+        None => match read_client(pass.context, session, &pass.uid(), &credential.client_id).await {
+            Ok(ClientView::Present(client)) if client.state == ClientState::Active => Probe::Proven,
+            // There is no secret to prove: the look alone decides.
+            Ok(view) => {
+                not_active(pass, seen, &view);
+                return Ok(());
+            }
+            Err(error) => Probe::Undecided { reason: error.cause() },
+        },
         Some(secret) => {
             let credential = ClientCredential { client_id: credential.client_id.clone(), client_secret: secret.clone() };
             probe(&session.platform, &credential, platform_grant(seen.object.spec.grant_type), &session.organization_id).await
         }
     };
-    let revision = credential.revision;
     match found {
         Probe::Proven => proven(pass, seen, revision).await,
         Probe::Mismatch { reason } => {
-            tracing::warn!(%reason, client = %credential.client_id, "the credential is another client's");
-            pass.remember(|memory| memory.refuted = Some(revision));
-            pass.again = Again::After(Duration::ZERO);
+            // A token was obtained, or could have been: that refutes nothing, and a new secret would not mend it.
+            let message = format!(
+                "the credential in Secret {:?} works for something else ({reason}): correct the client on the platform",
+                seen.object.secret_name()
+            );
+            pass.status.verified_revision = None;
+            pass.moment = Some(Moment::Stalled(Reason::VerificationBlocked, message));
+            pass.again = Again::Backoff;
         }
         Probe::InvalidClient { description } => refused(pass, seen, session, credential, &description).await,
         Probe::Undecided { reason } => undecided(pass, seen, revision, &reason),
@@ -48,12 +61,21 @@ pub async fn verify(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
     Ok(())
 }
 
-async fn public_client(pass: &Pass<'_>, session: &Session, credential: &Credential) -> Probe {
-    match read_client(pass.context, session, &pass.uid(), &credential.client_id).await {
-        Ok(ClientView::Present(client)) if client.state == ClientState::Active => Probe::Proven,
-        Ok(ClientView::Present(client)) => Probe::Undecided { reason: format!("the client is {}", client.state) },
-        Ok(_) => Probe::Undecided { reason: "the platform does not know the client".to_owned() },
-        Err(error) => Probe::Undecided { reason: error.to_string() },
+/// Notes why a client that is not active can't be proven.
+fn not_active(pass: &mut Pass<'_>, seen: &Observation, view: &ClientView) {
+    pass.again = Again::Backoff;
+    match view {
+        ClientView::Present(client) if client.state == ClientState::Disabled => {
+            pass.moment =
+                Some(Moment::Stalled(Reason::ClientDisabled, format!("Genesys disabled client {}: ask Genesys support", client.id)));
+        }
+        ClientView::Present(client) => {
+            let message =
+                format!("somebody made client {} inactive on the platform: activate it there, or set spec.state: Inactive", client.id);
+            pass.moment = Some(Moment::Stalled(Reason::DeactivatedOutside, message));
+        }
+        // The next passes find out whether it is gone for good.
+        _ => pass.again = Again::After(seen.times.window.max(Duration::from_secs(1))),
     }
 }
 
@@ -100,26 +122,13 @@ async fn refused(pass: &mut Pass<'_>, seen: &Observation, session: &Session, cre
     match read_client(pass.context, session, &pass.uid(), &credential.client_id).await {
         Ok(ClientView::Present(client)) if client.state == ClientState::Active => {
             pass.remember(|memory| memory.refuted = Some(revision));
-            pass.event(
-                EventType::Warning,
-                "CredentialRejected",
-                &format!("the login host refuses the credential in Secret {:?}", seen.object.secret_name()),
-            )
-            .await;
+            pass.status.verified_revision = None;
+            pass.sight = Sight::Refuted;
+            let note = format!("the login host refuses the credential in Secret {:?}", seen.object.secret_name());
+            pass.event(EventType::Warning, "CredentialRejected", &note).await;
             pass.again = Again::After(Duration::ZERO);
         }
-        Ok(ClientView::Present(client)) if client.state == ClientState::Disabled => {
-            pass.moment =
-                Some(Moment::Stalled(Reason::ClientDisabled, format!("Genesys disabled client {}: ask Genesys support", client.id)));
-            pass.again = Again::Backoff;
-        }
-        Ok(ClientView::Present(client)) => {
-            let message =
-                format!("somebody made client {} inactive on the platform: activate it there, or set spec.state: Inactive", client.id);
-            pass.moment = Some(Moment::Stalled(Reason::DeactivatedOutside, message));
-            pass.again = Again::Backoff;
-        }
-        Ok(_) => pass.again = Again::After(seen.times.window),
+        Ok(view) => not_active(pass, seen, &view),
         Err(_) => {}
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
-use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
 
 use super::status::{Login, Verdict, set_conditions};
 use crate::{
@@ -13,11 +13,14 @@ use crate::{
         context::Context,
         error::{During as _, Error},
         kubernetes::{replace_status, secrets},
-        memory::pause,
-        sessions::{Session, Sessions, Standing},
+        memory::{Circumstances, Hold, pause},
+        sessions::{Session, Sessions, Standing, opened_for},
     },
     genesys::{self, Budget, ClientCredential, CredentialError, Directory, Endpoints, ErrorClass, Platform, Scanner, Timeouts},
 };
+
+/// After how many failed looks in a row a working session ends.
+const PATIENCE: u32 = 3;
 
 /// One pass.
 pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) -> Result<Action, Error> {
@@ -32,25 +35,63 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
     if status.conditions.is_empty() {
         current = commit_status(&context, &api, &current, &mut status, &Verdict::FirstVisit).await?;
     }
-    let verdict = look(&context, &api, &current, &mut status).await?;
-    match &verdict {
-        Verdict::FirstVisit | Verdict::Ready { .. } => {}
-        Verdict::Waiting { message, .. } | Verdict::Stalled { message, .. } => context.sessions.close(&name, message),
-    }
-    announce(&context, &current, &verdict).await;
-    commit_status(&context, &api, &current, &mut status, &verdict).await?;
     let uid = object.uid().unwrap_or_default();
+    let secret = read_secret(&context, &current).await;
+    let circumstances = Circumstances {
+        generation: object.metadata.generation,
+        secret: secret.as_ref().ok().and_then(|secret| secret.as_ref()?.metadata.resource_version.clone()),
+        ..Circumstances::default()
+    };
+    if let Some(left) = held_back(&context, &uid, &circumstances) {
+        return Ok(Action::requeue(left));
+    }
+    let (verdict, platform) = look(&context, &api, &current, &mut status, secret).await?;
+    let failures = context.memory.recall(&uid).failures;
+    // One failed look does not end a session that works; a row of them does.
+    let lasting = !matches!(verdict, Verdict::Waiting { .. })
+        || failures >= PATIENCE
+        || !matches!(context.sessions.standing(&name), Standing::Ready(_));
+    match &verdict {
+        Verdict::Waiting { message, .. } | Verdict::Stalled { message, .. } if lasting => context.sessions.close(&name, message, platform),
+        _ => {}
+    }
+    if lasting {
+        announce(&context, &current, &verdict).await;
+        commit_status(&context, &api, &current, &mut status, &verdict).await?;
+    }
     let fraction = context.chance.fraction();
     Ok(Action::requeue(context.memory.remember(&uid, |memory| match verdict {
         Verdict::Ready { .. } | Verdict::FirstVisit => {
             memory.failures = 0;
+            memory.hold = None;
             context.settings.resync_interval.as_duration()
         }
         _ => {
             memory.failures = memory.failures.saturating_add(1);
-            pause(memory.failures, fraction)
+            let wait = pause(memory.failures, fraction);
+            memory.hold = Some(Hold { until: Instant::now() + wait, circumstances });
+            wait
         }
     })))
+}
+
+/// How long the pause after the last failure still lasts, if neither the object nor its Secret changed.
+fn held_back(context: &Context, uid: &str, circumstances: &Circumstances) -> Option<Duration> {
+    context.memory.remember(uid, |memory| {
+        let hold = memory.hold.as_ref()?;
+        if hold.circumstances != *circumstances {
+            memory.hold = None;
+            memory.failures = 0;
+            return None;
+        }
+        let left = hold.until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    })
+}
+
+/// The Secret with the operator's credential; an error if the Kubernetes API refuses or does not answer.
+async fn read_secret(context: &Context, object: &GenesysOrganization) -> Result<Option<Secret>, kube::Error> {
+    secrets(&context.client, &context.settings.operator_namespace).get_opt(&object.spec.credentials_secret_ref.name).await
 }
 
 async fn commit_status(
@@ -97,10 +138,11 @@ async fn look(
     api: &Api<GenesysOrganization>,
     object: &GenesysOrganization,
     status: &mut GenesysOrganizationStatus,
-) -> Result<Verdict, Error> {
+    secret: Result<Option<Secret>, kube::Error>,
+) -> Result<(Verdict, Option<Platform>), Error> {
     let violations = rules::organization_violations(object);
     if !violations.is_empty() {
-        return Ok(stalled(Reason::InvalidSpec, Login::NotTried, violations.join("; ")));
+        return Ok((stalled(Reason::InvalidSpec, Login::NotTried, violations.join("; ")), None));
     }
     let Some(endpoints) = context.regions.get(&object.spec.region) else {
         let message = format!(
@@ -108,28 +150,38 @@ async fn look(
             object.spec.region,
             context.regions.names().join(", ")
         );
-        return Ok(stalled(Reason::UnknownRegion, Login::NotTried, message));
+        return Ok((stalled(Reason::UnknownRegion, Login::NotTried, message), None));
     };
-    let credential = match credential(context, object).await? {
+    let secret = match secret {
+        Err(kube::Error::Api(refusal)) if refusal.is_forbidden() => {
+            let message = format!(
+                "the operator may not read {}: give its ServiceAccount a Role for that ({})",
+                place(context, object),
+                refusal.message
+            );
+            return Ok((stalled(Reason::PermissionMissing, Login::NotTried, message), None));
+        }
+        result => result.during("reading the operator's credential")?,
+    };
+    let credential = match credential(context, object, secret) {
         Ok(credential) => credential,
-        Err(message) => return Ok(Verdict::Waiting { reason: Reason::Pending, message }),
+        Err(message) => return Ok((Verdict::Waiting { reason: Reason::Pending, message }, None)),
     };
     let name = object.name_any();
-    let known = known_session(&context.sessions, &name, &credential, &endpoints);
-    let session = match known {
-        Some(session) => session,
-        None => new_session(context, object, endpoints, credential),
-    };
-    session.platform.budget().set_rate(object.spec.requests_per_minute);
-    log_in(context, api, object, status, session).await
+    let candidate = known_session(&context.sessions, &name, &credential, &endpoints)
+        .unwrap_or_else(|| new_session(context, object, endpoints, credential));
+    candidate.platform.budget().set_rate(object.spec.requests_per_minute);
+    let platform = candidate.platform.clone();
+    Ok((log_in(context, api, object, status, candidate).await?, Some(platform)))
 }
 
 fn known_session(sessions: &Sessions, name: &str, credential: &ClientCredential, endpoints: &Endpoints) -> Option<Candidate> {
-    let Standing::Ready(session) = sessions.standing(name) else { return None };
-    let same = session.credential.client_id == credential.client_id
-        && session.credential.client_secret.expose_secret() == credential.client_secret.expose_secret()
-        && session.platform.endpoints() == endpoints;
-    same.then(|| Candidate { platform: session.platform.clone(), credential: credential.clone(), known: Some(session) })
+    let (platform, known) = match sessions.standing(name) {
+        Standing::Ready(session) => (session.platform.clone(), Some(session)),
+        Standing::NotReady { platform: Some(platform), .. } => (platform, None),
+        _ => return None,
+    };
+    (platform.uses(credential) && platform.endpoints() == endpoints).then(|| Candidate { platform, credential: credential.clone(), known })
 }
 
 /// A session that has not proven itself in this pass.
@@ -147,23 +199,21 @@ fn new_session(context: &Context, object: &GenesysOrganization, endpoints: Endpo
 }
 
 /// The operator's credential; or what is missing, in words for a person.
-async fn credential(context: &Context, object: &GenesysOrganization) -> Result<Result<ClientCredential, String>, Error> {
+fn credential(context: &Context, object: &GenesysOrganization, secret: Option<Secret>) -> Result<ClientCredential, String> {
     let namespace = &context.settings.operator_namespace;
     let reference = &object.spec.credentials_secret_ref;
-    let secret: Option<Secret> =
-        secrets(&context.client, namespace).get_opt(&reference.name).await.during("reading the operator's credential")?;
     let Some(secret) = secret else {
-        return Ok(Err(format!(
+        return Err(format!(
             "Secret {:?} does not exist in namespace {namespace:?}: create it with the keys {:?} and {:?}",
             reference.name, reference.client_id_key, reference.client_secret_key
-        )));
+        ));
     };
     let value = |key: &str| {
         let value = secret.data.as_ref().and_then(|data| data.get(key))?;
         let text = String::from_utf8(value.0.clone()).ok()?.trim().to_owned();
         (!text.is_empty()).then_some(text)
     };
-    Ok(match (value(&reference.client_id_key), value(&reference.client_secret_key)) {
+    match (value(&reference.client_id_key), value(&reference.client_secret_key)) {
         (Some(client_id), Some(client_secret)) => Ok(ClientCredential { client_id, client_secret: client_secret.into() }),
         (None, _) => {
             Err(format!("Secret {:?} in namespace {namespace:?} has no text under key {:?}", reference.name, reference.client_id_key))
@@ -171,7 +221,7 @@ async fn credential(context: &Context, object: &GenesysOrganization) -> Result<R
         (_, None) => {
             Err(format!("Secret {:?} in namespace {namespace:?} has no text under key {:?}", reference.name, reference.client_secret_key))
         }
-    })
+    }
 }
 
 async fn log_in(
@@ -203,7 +253,7 @@ async fn log_in(
     status.organization_id = Some(organization.id.clone());
     status.organization_name = Some(organization.name.clone());
     status.client_id = Some(candidate.credential.client_id.clone());
-    if let Some(known) = candidate.known.as_ref().filter(|known| known.organization_id == organization.id) {
+    if let Some(known) = candidate.known.as_ref().filter(|known| known.organization_id == organization.id && known.serves(object)) {
         tracing::debug!(version = known.version, "the session goes on");
         return Ok(Verdict::Ready { name: organization.name });
     }
@@ -219,6 +269,7 @@ async fn log_in(
         credential: candidate.credential,
         organization_id: organization.id,
         organization_name: organization.name.clone(),
+        opened_for: opened_for(object),
     };
     context.sessions.open(&object.name_any(), session);
     Ok(Verdict::Ready { name: organization.name })
@@ -247,6 +298,7 @@ fn place(context: &Context, object: &GenesysOrganization) -> String {
 }
 
 fn verdict_of(error: &genesys::Error, login: Login, place: &str) -> Verdict {
+    let cause = error.cause();
     match (error.class(), error) {
         (ErrorClass::Credential, genesys::Error::Credential(CredentialError::UnauthorizedClient)) => stalled(
             Reason::CredentialRejected,
@@ -256,19 +308,19 @@ fn verdict_of(error: &genesys::Error, login: Login, place: &str) -> Verdict {
         (ErrorClass::Credential, _) => stalled(
             Reason::CredentialRejected,
             Login::Refused,
-            format!("the platform refuses the operator's own credential ({error}): correct {place}"),
+            format!("the platform refuses the operator's own credential ({cause}): correct {place}"),
         ),
         (ErrorClass::Permission, _) => {
             let named = error.missing_permissions().map_or_else(String::new, |names| format!(" {}", names.join(", ")));
             stalled(
                 Reason::PermissionMissing,
                 Login::WithoutPermission,
-                format!("the operator's own client lacks a permission{named}: grant it by a role ({error})"),
+                format!("the operator's own client lacks a permission{named}: grant it by a role ({cause})"),
             )
         }
-        (ErrorClass::Rejected | ErrorClass::NotFound, _) => stalled(Reason::PlatformRejected, login, error.to_string()),
+        (ErrorClass::Rejected | ErrorClass::NotFound, _) => stalled(Reason::PlatformRejected, login, cause),
         (ErrorClass::Throttled | ErrorClass::Unavailable, _) => {
-            Verdict::Waiting { reason: Reason::Unreachable, message: format!("the platform can't be worked now: {error}") }
+            Verdict::Waiting { reason: Reason::Unreachable, message: format!("the platform can't be worked now: {cause}") }
         }
     }
 }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{VERIFICATION_INTERVAL, published};
+use super::{VERIFICATION_INTERVAL, drained_at, published};
 use crate::{
-    api::{GenesysOAuthClientStatus, condition::Reason, oauth_client::DesiredState},
+    api::{
+        GenesysOAuthClientStatus,
+        condition::Reason,
+        oauth_client::{DesiredState, RetiringClient, RetiringState},
+    },
     controller::oauth_client::{
         observation::{ClientView, Observation, Organization, SecretView},
         plan::{Again, Plan, Step},
@@ -21,11 +25,16 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     let status = seen.status();
     let mut steps = vec![];
     let mut again = Again::AtResync;
+    let mut standing = None;
     let Some(credential) = published(seen) else {
         return Plan { steps, moment: None, again };
     };
     if status.revision != Some(credential.revision) {
-        return Plan { steps: vec![Step::Finish(credential)], moment: None, again: Again::After(Duration::ZERO) };
+        let name = match &seen.secret {
+            SecretView::Ours(_) => seen.object.secret_name().to_owned(),
+            _ => seen.former_secret.as_ref().and_then(|former| former.secret.metadata.name.clone()).unwrap_or_default(),
+        };
+        return Plan { steps: vec![Step::Finish(credential, name)], moment: None, again: Again::After(Duration::ZERO) };
     }
     if status.synced_generation != seen.object.metadata.generation {
         let unheeded = match &seen.client {
@@ -34,9 +43,11 @@ pub(super) fn settle(seen: &Observation) -> Plan {
         };
         if unheeded.is_some() && seen.memory.unheeded == unheeded {
             let message = "the platform took the last update and still shows other values: correct spec to what it allows, or correct the client on the platform";
-            return Plan::wait(Moment::Stalled(Reason::PlatformRejected, message.to_owned()), Again::Backoff);
+            standing = Some(Moment::Stalled(Reason::PlatformRejected, message.to_owned()));
+            again = Again::Backoff;
+        } else {
+            steps.push(Step::Update);
         }
-        steps.push(Step::Update);
     }
     let verifiable = seen.object.spec.state == DesiredState::Active && status.applied_state != Some(DesiredState::Inactive);
     let edited = match &seen.secret {
@@ -49,7 +60,9 @@ pub(super) fn settle(seen: &Observation) -> Plan {
         steps.push(Step::Verify(credential));
         return Plan { steps, moment: None, again: Again::After(Duration::ZERO) };
     }
-    if wished_secret_differs(seen, &credential) {
+    // What was edited and not proven is never made ours by a new digest, unless there is no secret in it to be lost.
+    let blessed = edited.is_none() || trusted_edit || credential.client_secret.is_none();
+    if blessed && wished_secret_differs(seen, &credential) {
         steps.push(Step::StoreSecret(credential.clone()));
     }
     if status.former_secrets.iter().any(|former| former.remove_after <= seen.now) {
@@ -58,17 +71,27 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     if verifiable {
         match verification_due(seen, &status) {
             Due::Now => steps.push(Step::Verify(credential)),
-            Due::In(wait) => again = Again::After(wait.min(seen.times.resync)),
+            Due::In(wait) => again = again.or(Again::After(wait.min(seen.times.resync))),
         }
     }
     if let Some(surplus) = seen.memory.surplus.clone().filter(|id| status.client_id.as_ref() != Some(id)) {
-        steps.push(Step::EnterRetirement(vec![surplus]));
+        steps.push(Step::EnterRetirement(vec![surplus], RetiringState::Inactivating));
         again = Again::After(Duration::ZERO);
-    } else if !status.retiring.is_empty() {
-        steps.push(Step::Retire);
-        again = Again::After(Duration::ZERO);
+    } else if let Some(due) = status.retiring.iter().map(|retiring| retirement_due(seen, retiring)).min() {
+        if due.is_zero() {
+            steps.push(Step::Retire);
+        }
+        again = again.or(Again::After(due.min(seen.times.resync)));
     }
-    Plan { steps, moment: None, again }
+    Plan { steps, moment: standing, again }
+}
+
+/// How long a retiring client is left alone yet.
+fn retirement_due(seen: &Observation, retiring: &RetiringClient) -> Duration {
+    match retiring.state {
+        RetiringState::Draining => Duration::try_from(drained_at(retiring).duration_since(seen.now)).unwrap_or_default(),
+        RetiringState::Inactivating | RetiringState::Deleting => Duration::ZERO,
+    }
 }
 
 /// Since when this process knows the credential.

@@ -11,10 +11,13 @@ use super::{
     *,
 };
 use crate::{
-    api::oauth_client::RecordedOrganization,
+    api::oauth_client::{RecordedOrganization, RetiringState},
     controller::{
         memory::{LostCall, Sighting},
-        oauth_client::validate::{self, Refusal},
+        oauth_client::{
+            observation::Relative,
+            validate::{self, Refusal},
+        },
     },
     genesys,
     marker::Owner,
@@ -26,11 +29,12 @@ fn words(seen: &Observation) -> String {
     let plan = decide(seen);
     let step = |step: &Step| match step {
         Step::Publish(_) => "publish".to_owned(),
-        Step::Finish(credential) => format!("finish r{}", credential.revision),
+        Step::Finish(credential, _) => format!("finish r{}", credential.revision),
         Step::Own { nonces, published } => {
             format!("own {} {}", nonces.join(","), if published.is_some() { "published" } else { "unpublished" })
         }
-        Step::EnterRetirement(ids) => format!("retire {}", ids.join(",")),
+        Step::EnterRetirement(ids, RetiringState::Draining) => format!("drain {}", ids.join(",")),
+        Step::EnterRetirement(ids, _) => format!("retire {}", ids.join(",")),
         Step::Mint(Mint { call: MintCall::Create { nonce }, revision, attempt, .. }) => {
             format!("create {} r{revision} a{attempt}", nonce.as_deref().unwrap_or("anew"))
         }
@@ -66,9 +70,23 @@ async fn nothing_there_means_create() {
 async fn a_wiped_status_takes_its_clients_back() {
     let mut seen = unborn();
     seen.family = Some(vec![relative("c1", NONCE), relative("c2", "bbbbbbbb22")]);
-    assert_eq!(words(&seen), "[own abcdefgh27,bbbbbbbb22 unpublished, retire c2, reset c1 r1 a1] Creating");
+    assert_eq!(
+        words(&seen),
+        "[own abcdefgh27,bbbbbbbb22 unpublished, drain c1,c2, create anew r1 a1] Creating",
+        "who uses their secrets is not known: they are replaced, not reset"
+    );
     seen.secret = stored(&seen, "c2", 4);
+    assert_eq!(
+        words(&seen),
+        "[own abcdefgh27,bbbbbbbb22 unpublished, drain c1,c2, create anew r5 a1] Creating",
+        "a Secret's word alone counts for nothing"
+    );
+    seen.marked.insert("c2".into(), "bbbbbbbb22".into());
     assert_eq!(words(&seen), "[own abcdefgh27,bbbbbbbb22 published, retire c1] as status says");
+    seen.scan_after = Some(seen.instant + Duration::from_secs(5));
+    assert_eq!(words(&seen), "[] Creating", "our own last write may be missing from the scan");
+    seen.scan_after = None;
+    seen.marked.clear();
     seen.family = Some(vec![Relative { client: client("c3", NONCE, "inactive"), nonce: NONCE.into() }]);
     seen.secret = SecretView::Absent;
     assert_eq!(words(&seen), "[create anew r1 a1] Creating", "an inactive one was left behind by Deactivate");
@@ -79,7 +97,10 @@ async fn the_organization_comes_first() {
     let mut seen = unborn();
     seen.organization = Organization::Absent;
     assert_eq!(words(&seen), "[] OrganizationDown");
-    seen.organization = Organization::NotReady("x".into());
+    seen.organization = match unborn().organization {
+        Organization::Ready(organization, _) => Organization::NotReady("x".into(), organization),
+        other => other,
+    };
     assert_eq!(words(&seen), "[] OrganizationDown");
     let mut moved = settled();
     moved.organization = match moved.organization {
@@ -112,6 +133,8 @@ async fn a_suspended_object_is_only_looked_at() {
         seen = with_status(seen, &intent("Create", MINE));
         assert_eq!(words(&seen), "[] Suspended");
         seen.secret = stored(&seen, "c1", 3);
+        assert_eq!(words(&seen), "[] Suspended", "a Secret's word alone counts for nothing");
+        seen.marked.insert("c1".into(), NONCE.into());
         assert_eq!(words(&seen), "[finish r3] as status says", "what is published is written down");
     }
 }
@@ -140,6 +163,47 @@ async fn an_own_intent_waits_for_its_lost_call() {
     assert_eq!(words(&seen), "[] Creating");
     seen.memory.lost_call = Some(LostCall { revision: 3, deadline: seen.instant.checked_sub(Duration::from_secs(60)).expect("a past") });
     assert_eq!(words(&seen), "[create abcdefgh27 r4 a2] Creating");
+}
+
+#[tokio::test]
+async fn only_the_intents_own_client_meets_it() {
+    let mut seen = with_status(settled(), &intent("Reset", MINE));
+    seen.secret = stored(&seen, "victim", 3);
+    assert_eq!(words(&seen), "[reset c1 r4 a2] SecretMissing");
+    let mut created = with_status(unborn(), &intent("Create", "other"));
+    created.secret = stored(&created, "victim", 3);
+    assert_eq!(words(&created), "[] Creating");
+    created.marked.insert("victim".into(), "bbbbbbbb22".into());
+    assert_eq!(words(&created), "[] Creating", "another nonce");
+    let mut raised = settled();
+    raised.secret = stored(&raised, "victim", 2);
+    assert_eq!(words(&raised), "[reset c1 r3 a1] SecretMissing", "a higher revision in the Secret names no client of ours");
+}
+
+#[tokio::test]
+async fn a_rename_while_an_intent_is_pending_loses_nothing() {
+    let mut seen = with_status(unborn(), &intent("Create", "other"));
+    let SecretView::Ours(former) = stored(&seen, "c1", 3) else { panic!("ours") };
+    seen.former_secret = Some(former);
+    seen.marked.insert("c1".into(), NONCE.into());
+    assert_eq!(words(&seen), "[finish r3] as status says");
+}
+
+#[tokio::test]
+async fn an_update_that_is_not_heeded_stops_nothing_else() {
+    let mut seen = with_status(settled(), &json!({ "syncedGeneration": 1, "verifiedRevision": null }));
+    seen.declared = Some(declared(&seen));
+    seen.client = ClientView::Present(Box::new(client("c1", NONCE, "active")));
+    seen.memory.unheeded = Some((2, None));
+    seen.memory.published = seen.instant.checked_sub(Duration::from_secs(10)).map(|at| (1, at));
+    assert_eq!(words(&seen), "[verify] stalled PlatformRejected");
+}
+
+#[tokio::test]
+async fn a_draining_client_is_left_alone_for_an_hour() {
+    let draining = |since: &str| json!({ "retiring": [{ "clientId": "c5", "state": "Draining", "since": since }] });
+    assert_eq!(words(&with_status(settled(), &draining("2026-06-01T11:00:01Z"))), "[] as status says");
+    assert_eq!(words(&with_status(settled(), &draining("2026-06-01T11:00:00Z"))), "[retire next] as status says");
 }
 
 #[tokio::test]

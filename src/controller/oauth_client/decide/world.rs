@@ -1,6 +1,6 @@
 //! Observations for the tests of the decisions, built without any call: the transport refuses all.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
+use crate::controller::oauth_client::observation::Relative;
 use crate::{
     api::GenesysOAuthClient,
     controller::{
@@ -55,6 +56,7 @@ pub(super) fn session(organization_id: &str) -> Arc<Session> {
         credential,
         organization_id: organization_id.into(),
         organization_name: "Acme".into(),
+        opened_for: (None, "eu-central-1".into(), serde_json::from_value(json!({ "name": "acme" })).expect("a reference")),
     })
 }
 
@@ -144,6 +146,8 @@ pub(super) fn blank(object: GenesysOAuthClient) -> Observation {
         former_secret: None,
         declared: None,
         client: ClientView::NotRead,
+        marked: BTreeMap::new(),
+        scan_after: None,
         family: None,
         failed: None,
         object: Arc::new(object),

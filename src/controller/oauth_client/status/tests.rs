@@ -5,7 +5,7 @@ use super::*;
 const EVERY_PUBLICATION: [Publication; 3] = [Publication::Never, Publication::Unverified, Publication::Verified];
 
 fn facts(publication: Publication) -> Facts {
-    Facts { generation: Some(3), publication, secret_name: "billing".into() }
+    Facts { generation: Some(3), publication, sight: Sight::Whole, secret_name: "billing".into() }
 }
 
 fn conditions_of(moment: &Moment, publication: Publication) -> Vec<Condition> {
@@ -236,4 +236,20 @@ fn drift_stays_as_it_was_while_an_edit_waits() {
     set_conditions(&mut conditions, &Moment::Updating(Delay::None, "edit".into()), &facts(Publication::Verified), Timestamp::UNIX_EPOCH);
     let kept = find(&conditions, ConditionType::ScopeDrift).unwrap();
     assert_eq!((kept.status.as_str(), kept.message.as_str()), ("True", "seen"));
+}
+
+#[test]
+fn a_lost_or_refuted_credential_is_not_ready_in_any_row() {
+    for (sight, reason) in [(Sight::Lost, "SecretMissing"), (Sight::Refuted, "CredentialRejected")] {
+        for moment in [
+            Moment::Stalled(Reason::MintLimit, "x".into()),
+            Moment::OrganizationDown("x".into()),
+            Moment::Updating(Delay::Budget, "x".into()),
+        ] {
+            let mut conditions = vec![];
+            set_conditions(&mut conditions, &moment, &Facts { sight, ..facts(Publication::Unverified) }, Timestamp::UNIX_EPOCH);
+            let ready = find(&conditions, ConditionType::Ready).unwrap();
+            assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", reason), "{moment:?}");
+        }
+    }
 }
