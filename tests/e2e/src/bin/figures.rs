@@ -1,0 +1,32 @@
+//! Prints the figures of this product, one a line: `ok|short NAME VALUE GOAL`. It measures the release
+//! build (or what `GENESYS_E2E_OPERATOR` names) and fails on no figure.
+
+use std::process::ExitCode;
+
+use e2e_support::environment::Environment;
+use e2e_support::figures;
+use e2e_support::harness::Harness;
+use e2e_support::runner::Filter;
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> ExitCode {
+    let filter = Filter::new(std::env::args().skip(1).filter(|word| !word.is_empty()));
+    let result = tokio::select! {
+        result = measure(&filter) => result,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; stopping everything")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("figures: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(filter: &Filter) -> anyhow::Result<()> {
+    let environment = Environment::with_profile("release")?;
+    eprintln!("measuring {}", environment.operator.display());
+    let harness = Harness::start(environment, |line| eprintln!("{line}")).await?;
+    figures::create(&harness, filter).await
+}

@@ -1,0 +1,104 @@
+//! The built operator as a process, with flags that keep a test to seconds; it must not know what it is to achieve.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use tokio::process::Command;
+
+use crate::environment::Environment;
+use crate::process::{Process, tail};
+use crate::reaper::Reaper;
+use crate::wait::until;
+
+/// The line of a started operator's log that says it works.
+const STARTED: &str = "operator started";
+
+/// Its waits, in the notation of its flags.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// `--call-timeout`
+    pub call: &'static str,
+    /// `--scan-timeout`
+    pub scan: &'static str,
+    /// `--consistency-window`
+    pub consistency: &'static str,
+    /// `--role-propagation`
+    pub roles: &'static str,
+    /// `--refutation-window`
+    pub refutation: &'static str,
+    /// `--resync-interval`
+    pub resync: &'static str,
+}
+
+impl Timing {
+    /// Seconds where production waits for minutes: the simulator keeps to them.
+    pub const QUICK: Self = Self { call: "2s", scan: "4s", consistency: "1s", roles: "0s", refutation: "3s", resync: "10m" };
+}
+
+/// What one operator works on.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Where its credentials Secrets live.
+    pub operator_namespace: String,
+    /// The namespace that it watches; all if none.
+    pub namespace: Option<String>,
+    /// Its label selector on organizations; all if none.
+    pub organizations: Option<String>,
+    /// `NAME=API_URL,LOGIN_URL`, repeatable.
+    pub endpoints: Vec<String>,
+    /// Its waits.
+    pub timing: Timing,
+}
+
+/// One running operator. Dropping the last handle kills it.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    /// The process, to be killed by a proxy.
+    pub process: Process,
+}
+
+impl Operator {
+    /// Starts it with a `log` of its own and waits until it says that it has started.
+    pub async fn start(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
+        let mut command = Command::new(&environment.operator);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("GENESYS_OAUTH_OPERATOR_") || name.to_ascii_lowercase().ends_with("_proxy") || name == "POD_NAMESPACE" {
+                command.env_remove(name);
+            }
+        }
+        command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info").args(arguments(setup));
+        let process = Process::start("the operator", command, log, reaper)?;
+        let this = Self { process };
+        until("the operator's first words", Duration::from_secs(30), || async {
+            let log = this.process.log();
+            if let Some(status) = this.process.ended() {
+                bail!("the operator ended with {status} at its start:\n{}", tail(&log, 20));
+            }
+            Ok(if log.contains(STARTED) { Ok(()) } else { Err(tail(&log, 3)) })
+        })
+        .await?;
+        Ok(this)
+    }
+}
+
+/// The command line of an operator, without the program.
+#[must_use]
+pub fn arguments(setup: &Setup) -> Vec<String> {
+    let timing = &setup.timing;
+    let mut all: Vec<String> = vec!["run".to_owned()];
+    let mut flag = |name: &str, value: &str| all.extend([name.to_owned(), value.to_owned()]);
+    flag("--operator-namespace", &setup.operator_namespace);
+    setup.namespace.iter().for_each(|namespace| flag("--watch-namespace", namespace));
+    setup.organizations.iter().for_each(|selector| flag("--organizations", selector));
+    setup.endpoints.iter().for_each(|endpoint| flag("--endpoint", endpoint));
+    flag("--call-timeout", timing.call);
+    flag("--scan-timeout", timing.scan);
+    flag("--consistency-window", timing.consistency);
+    flag("--role-propagation", timing.roles);
+    flag("--refutation-window", timing.refutation);
+    flag("--resync-interval", timing.resync);
+    all
+}
