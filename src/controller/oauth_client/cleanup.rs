@@ -167,7 +167,7 @@ fn may_let_go(pass: &Pass<'_>, organization: &Organization, obstacle: &Obstacle)
         _ => false,
     };
     let counts = unusable || since.is_some_and(|since| now.duration_since(since) >= REFUSED_LONG_ENOUGH);
-    (asked && counts).then(|| known_ids(&pass.status).into_keys().collect())
+    (asked && counts).then(|| known_ids(&pass.status).into_iter().collect())
 }
 
 /// Where the status was lost, the object's own Secret still tells the nonce of its client's marker.
@@ -258,7 +258,7 @@ async fn remove_clients(
 async fn release_all(pass: &Pass<'_>, session: &Arc<Session>, owner: &Owner, earliest: Instant) -> Result<(), genesys::Error> {
     let status = &pass.status;
     let scan = session.scanner.begun_at_or_after(earliest).await?;
-    let mut ids: BTreeSet<String> = known_ids(status).into_keys().collect();
+    let mut ids: BTreeSet<String> = known_ids(status);
     let ours = observe::relatives(&scan, owner).into_iter().filter(|relative| status.issued_nonces.contains(&relative.nonce));
     ids.extend(ours.map(|relative| relative.client.id));
     let policy = pass.object.effective_deletion_policy();
@@ -331,7 +331,7 @@ async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error
         let known = known_ids(status);
         let published = match secret::read(&live, ownership) {
             Found::Ours(published) => published,
-            Found::Former(published) if known.contains_key(&published.credential.client_id) => published,
+            Found::Former(published) if known.contains(&published.credential.client_id) => published,
             _ => continue,
         };
         let main = status.effective.as_ref().is_none_or(|effective| effective.secret_name == name);

@@ -1,13 +1,17 @@
 //! What a pass saw of the world, as one value. Types only; `observe` fills it, `decide` reads it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::validate::{Declared, Local, Refusal};
 use crate::{
-    api::{GenesysOAuthClient, GenesysOrganization, oauth_client::RetiringClient},
+    api::{GenesysOAuthClient, GenesysOrganization},
     controller::{memory::Recollection, sessions::Session},
     genesys::{self, OAuthClient},
     marker::Owner,
@@ -173,13 +177,8 @@ pub fn readiness(object: &GenesysOAuthClient, memory: &Recollection, epoch: &str
     if now < open_at { Readiness::Waits(open_at) } else { Readiness::Open(open_at) }
 }
 
-/// Ids of all clients that status knows.
+/// Ids of all clients that status records as the object's. An intent records none: what it names must show the object's marker.
 #[must_use]
-pub fn known_ids(status: &crate::api::GenesysOAuthClientStatus) -> BTreeMap<String, Option<RetiringClient>> {
-    let mut ids: BTreeMap<_, _> = status.client_id.iter().map(|id| (id.clone(), None)).collect();
-    if let Some(id) = status.intent.as_ref().and_then(|intent| intent.client_id.clone()) {
-        ids.entry(id).or_insert(None);
-    }
-    ids.extend(status.retiring.iter().map(|retiring| (retiring.client_id.clone(), Some(retiring.clone()))));
-    ids
+pub fn known_ids(status: &crate::api::GenesysOAuthClientStatus) -> BTreeSet<String> {
+    status.client_id.iter().chain(status.retiring.iter().map(|retiring| &retiring.client_id)).cloned().collect()
 }

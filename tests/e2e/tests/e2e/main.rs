@@ -7,6 +7,7 @@
 //! A bare kube-apiserver runs no garbage collector and no namespace, Deployment or scheduling controller: the scenarios
 //! that need one of the first two play it themselves and say so in their names; none needs the others.
 
+mod attacks;
 mod bad_input;
 mod crash;
 mod docs;
@@ -60,10 +61,18 @@ fn failure(error: &anyhow::Error) -> ExitCode {
 }
 
 fn scenarios() -> Vec<Scenario> {
-    [harness_itself::scenarios(), story::scenarios(), policies::scenarios(), flows::scenarios(), bad_input::scenarios(), docs::scenarios()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        harness_itself::scenarios(),
+        story::scenarios(),
+        policies::scenarios(),
+        flows::scenarios(),
+        bad_input::scenarios(),
+        attacks::scenarios(),
+        docs::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 async fn run(filter: &Filter) -> Result<bool> {
