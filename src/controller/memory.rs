@@ -152,6 +152,31 @@ impl Recollection {
 const LONGEST_LAG: Duration = Duration::from_secs(30);
 
 impl Recollection {
+    /// How long the pause after the last failure still lasts. It ends when something changes that the failure depended on.
+    pub fn held_back(&mut self, circumstances: &Circumstances, now: Instant) -> Option<Duration> {
+        let hold = self.hold.as_ref()?;
+        if hold.circumstances != *circumstances {
+            self.succeeded();
+            return None;
+        }
+        let left = hold.until.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Notes a failure, and gives the pause after it.
+    pub fn failed(&mut self, circumstances: &Circumstances, fraction: f64, now: Instant) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let wait = pause(self.failures, fraction);
+        self.hold = Some(Hold { until: now + wait, circumstances: circumstances.clone() });
+        wait
+    }
+
+    /// Notes a success: the next failure starts with the shortest pause.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+        self.hold = None;
+    }
+
     /// Whether a copy of the object is older than our own last write of it.
     #[must_use]
     pub fn outdates(&self, version: Option<u64>, now: Instant) -> bool {
@@ -181,6 +206,18 @@ mod tests {
         assert_eq!(pause(2, 0.0), Duration::from_secs(6));
         assert_eq!(pause(50, 0.0), Duration::from_secs(300));
         assert!(pause(1, 1.0) >= Duration::from_millis(2400));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_ends_with_time_or_with_a_change() {
+        let (mut memory, before) = (Recollection::default(), Circumstances::default());
+        assert_eq!(memory.failed(&before, 0.0, Instant::now()), Duration::from_secs(3));
+        assert_eq!(memory.held_back(&before, Instant::now()), Some(Duration::from_secs(3)));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!((memory.held_back(&before, Instant::now()), memory.failures), (None, 1), "the next pause will be longer");
+        memory.failed(&before, 0.0, Instant::now());
+        let edited = Circumstances { generation: Some(2), ..before };
+        assert_eq!((memory.held_back(&edited, Instant::now()), memory.failures), (None, 0), "an edit begins anew");
     }
 
     #[tokio::test(start_paused = true)]

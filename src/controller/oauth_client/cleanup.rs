@@ -16,7 +16,7 @@ use super::{
     observe,
     pass::Pass,
     plan::Again,
-    reconcile::{finish, held_back},
+    reconcile::finish,
     retire::{inactivate, inactivate_and_delete},
     status::Moment,
 };
@@ -81,7 +81,7 @@ pub async fn cleanup(pass: &mut Pass<'_>) -> Result<Action, Error> {
         return Ok(Action::requeue(pass.context.settings.resync_interval.as_duration()));
     }
     let circumstances = circumstances(pass, &organization);
-    if let Some(left) = held_back(pass, &circumstances) {
+    if let Some(left) = pass.remember(|memory| memory.held_back(&circumstances, Instant::now())) {
         return Ok(Action::requeue(left));
     }
     let (owner, ownership) = observe::identity(pass.context, &object);

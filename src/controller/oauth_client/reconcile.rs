@@ -20,7 +20,7 @@ use crate::{
         context::Context,
         error::Error,
         kubernetes::{add_finalizer, resource_version},
-        memory::{Circumstances, Hold, pause},
+        memory::{Circumstances, pause},
     },
 };
 
@@ -68,7 +68,7 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
     }
     let near = observe::near(context, Arc::new(pass.object.clone())).await?;
     let circumstances = near.circumstances.clone();
-    if let Some(left) = held_back(pass, &circumstances) {
+    if let Some(left) = pass.remember(|memory| memory.held_back(&circumstances, Instant::now())) {
         return Ok(Action::requeue(left));
     }
     let seen = observe::far(context, near).await;
@@ -112,33 +112,12 @@ pub async fn finish(pass: &mut Pass<'_>, circumstances: &Circumstances) -> Resul
     let again = pass.again;
     let wait = pass.remember(|memory| match delay(again, resync) {
         Some(wait) => {
-            memory.failures = 0;
-            memory.hold = None;
+            memory.succeeded();
             wait
         }
-        None => {
-            memory.failures = memory.failures.saturating_add(1);
-            let wait = pause(memory.failures, fraction);
-            memory.hold = Some(Hold { until: Instant::now() + wait, circumstances: circumstances.clone() });
-            wait
-        }
+        None => memory.failed(circumstances, fraction, Instant::now()),
     });
     Ok(Action::requeue(wait))
-}
-
-/// How long the pause after the last failure still lasts, if nothing changed that it depended on.
-#[must_use]
-pub fn held_back(pass: &Pass<'_>, circumstances: &Circumstances) -> Option<Duration> {
-    pass.remember(|memory| {
-        let hold = memory.hold.as_ref()?;
-        if hold.circumstances != *circumstances {
-            memory.hold = None;
-            memory.failures = 0;
-            return None;
-        }
-        let left = hold.until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
-    })
 }
 
 /// An Event when a person must act, once for each reason.

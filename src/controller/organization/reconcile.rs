@@ -13,7 +13,7 @@ use crate::{
         context::Context,
         error::{During as _, Error},
         kubernetes::{replace_status, secrets},
-        memory::{Circumstances, Hold, pause},
+        memory::{Circumstances, pause},
         sessions::{Session, Sessions, Standing, opened_for},
     },
     genesys::{self, Budget, ClientCredential, CredentialError, Directory, Endpoints, ErrorClass, Platform, Scanner, Timeouts},
@@ -42,7 +42,7 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         secret: secret.as_ref().ok().and_then(|secret| secret.as_ref()?.metadata.resource_version.clone()),
         ..Circumstances::default()
     };
-    if let Some(left) = held_back(&context, &uid, &circumstances) {
+    if let Some(left) = context.memory.remember(&uid, |memory| memory.held_back(&circumstances, Instant::now())) {
         return Ok(Action::requeue(left));
     }
     let (verdict, platform) = look(&context, &api, &current, &mut status, secret).await?;
@@ -62,31 +62,11 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
     let fraction = context.chance.fraction();
     Ok(Action::requeue(context.memory.remember(&uid, |memory| match verdict {
         Verdict::Ready { .. } | Verdict::FirstVisit => {
-            memory.failures = 0;
-            memory.hold = None;
+            memory.succeeded();
             context.settings.resync_interval.as_duration()
         }
-        _ => {
-            memory.failures = memory.failures.saturating_add(1);
-            let wait = pause(memory.failures, fraction);
-            memory.hold = Some(Hold { until: Instant::now() + wait, circumstances });
-            wait
-        }
+        _ => memory.failed(&circumstances, fraction, Instant::now()),
     })))
-}
-
-/// How long the pause after the last failure still lasts, if neither the object nor its Secret changed.
-fn held_back(context: &Context, uid: &str, circumstances: &Circumstances) -> Option<Duration> {
-    context.memory.remember(uid, |memory| {
-        let hold = memory.hold.as_ref()?;
-        if hold.circumstances != *circumstances {
-            memory.hold = None;
-            memory.failures = 0;
-            return None;
-        }
-        let left = hold.until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
-    })
 }
 
 /// The Secret with the operator's credential; an error if the Kubernetes API refuses or does not answer.
