@@ -21,7 +21,7 @@ use super::{
     status::Moment,
 };
 use crate::{
-    api::{FIELD_MANAGER, FINALIZER, LET_GO_ANNOTATION, oauth_client::DeletionPolicy},
+    api::{FIELD_MANAGER, FINALIZER, LET_GO_ANNOTATION, condition::Reason, oauth_client::DeletionPolicy},
     controller::{
         error::{During as _, Error},
         kubernetes::{delete_secret, remove_finalizer, secrets},
@@ -234,8 +234,6 @@ async fn remove_clients(
         );
         return Ok(Err(Obstacle::Blocked(message, WayOut::Suspend)));
     }
-    pass.moment = Some(Moment::Deleting("the client is being removed from the platform".to_owned()));
-    pass.commit_step().await?;
     let now = Instant::now();
     let times = observe::times(pass.context, &pass.object);
     let memory = pass.remember(|memory| {
@@ -252,6 +250,10 @@ async fn remove_clients(
             return Ok(Err(Obstacle::Wait(until.saturating_duration_since(now), message)));
         }
     };
+    if !pass.shows(Reason::Deleting) {
+        pass.moment = Some(Moment::Deleting("the client is being removed from the platform".to_owned()));
+        pass.commit_step().await?;
+    }
     Ok(release_all(pass, &session, owner, earliest).await.map_err(Obstacle::Platform))
 }
 
@@ -326,6 +328,14 @@ async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error
             .chain(status.former_secrets.iter().map(|former| former.name.clone()))
             .filter(|name| !name.is_empty())
             .collect();
+    // The Secret that spec names, if it is there; a rename may not have come that far.
+    let spec_name = pass.object.secret_name();
+    let present = api.get_opt(spec_name).await.during("reading the Secret")?;
+    let in_place = present.is_some_and(|live| matches!(secret::read(&live, ownership), Found::Ours(_)));
+    let current = match &status.effective {
+        Some(effective) if !in_place => effective.secret_name.clone(),
+        _ => spec_name.to_owned(),
+    };
     for name in names {
         let Some(live) = api.get_opt(&name).await.during("reading the Secret")? else { continue };
         let known = known_ids(status);
@@ -334,7 +344,7 @@ async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error
             Found::Former(published) if known.contains(&published.credential.client_id) => published,
             _ => continue,
         };
-        let main = status.effective.as_ref().is_none_or(|effective| effective.secret_name == name);
+        let main = name == current;
         if pass.object.effective_deletion_policy() == DeletionPolicy::Orphan && main {
             let others: Vec<_> = published
                 .secret

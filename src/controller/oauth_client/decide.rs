@@ -276,14 +276,17 @@ pub fn published(seen: &Observation) -> Option<Credential> {
     let status = seen.status();
     let whole = |credential: &Credential, holds_secret: bool| {
         // A higher revision was published by a pass whose status was lost; it names the client that counts.
-        ((Some(credential.revision) > status.revision && seen.marked.contains_key(&credential.client_id))
+        ((Some(credential.revision) > status.revision
+            && (seen.marked.contains_key(&credential.client_id) || Some(&credential.client_id) == status.client_id.as_ref()))
             || (Some(credential.revision) == status.revision && Some(&credential.client_id) == status.client_id.as_ref()))
             && (seen.object.spec.public_client || (holds_secret && credential.client_secret.is_some()))
     };
-    if let SecretView::Ours(found) = &seen.secret {
-        return whole(&found.credential, found.holds_secret).then(|| found.credential.clone());
-    }
-    seen.former_secret.as_ref().filter(|found| whole(&found.credential, found.holds_secret)).map(|found| found.credential.clone())
+    let present = match &seen.secret {
+        SecretView::Ours(found) => Some(found),
+        _ => None,
+    };
+    let candidates = present.into_iter().chain(seen.former_secret.as_ref());
+    candidates.filter(|found| whole(&found.credential, found.holds_secret)).map(|found| found.credential.clone()).next()
 }
 
 fn recovering(status: &GenesysOAuthClientStatus, message: &str) -> Moment {

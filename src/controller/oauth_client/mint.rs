@@ -30,6 +30,11 @@ const KEPT_NONCES: usize = 24;
 /// Asks the platform for a secret under an intent, and publishes it.
 pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Result<(), Error> {
     let Organization::Ready(_, session) = &seen.organization else { return Err(Error::Stale) };
+    if let MintCall::Reset { client_id, .. } = &mint.call
+        && !may_reset(pass, seen, session, client_id).await?
+    {
+        return Ok(());
+    }
     let slot = match session.platform.slot().await {
         Ok(slot) => slot,
         Err(error) => {
@@ -40,14 +45,9 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
     if let Err(error) = publish::try_secret(pass, seen, mint.revision).await {
         return cannot_store(pass, seen, error);
     }
-    if let MintCall::Reset { client_id, .. } = &mint.call
-        && !may_reset(pass, seen, session, client_id).await
-    {
-        return Ok(());
-    }
     let begun = Instant::now();
     let nonce = write_intent(pass, seen, mint, session).await?;
-    if begun.elapsed() > seen.times.window / 2 {
+    if begun.elapsed() > seen.times.window {
         // This process stood still: another one may have taken the intent over, so the call is not made.
         return Err(Error::Stale);
     }
@@ -75,7 +75,7 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
 }
 
 /// Looks at a client before its secret is reset: one that is gone, or not ours to reset, is left alone.
-async fn may_reset(pass: &mut Pass<'_>, seen: &Observation, session: &Session, id: &str) -> bool {
+async fn may_reset(pass: &mut Pass<'_>, seen: &Observation, session: &Session, id: &str) -> Result<bool, Error> {
     let stalled = |reason, message| Some(Moment::Stalled(reason, message));
     let recorded = pass.status.client_id.as_deref() == Some(id);
     let (moment, again) = match read_client(pass.context, session, &pass.uid(), id).await {
@@ -96,22 +96,31 @@ async fn may_reset(pass: &mut Pass<'_>, seen: &Observation, session: &Session, i
                 )
             } else if client.state == ClientState::Disabled {
                 (stalled(Reason::ClientDisabled, format!("Genesys disabled client {id}: ask Genesys support")), Again::Backoff)
-            } else if client.state == ClientState::Inactive && pass.status.applied_state == Some(DesiredState::Active) {
+            } else if client.state == ClientState::Inactive
+                && pass.status.applied_state == Some(DesiredState::Active)
+                && seen.object.spec.state == DesiredState::Active
+            {
                 let message = format!("somebody made client {id} inactive on the platform: activate it there, or set spec.state: Inactive");
                 (stalled(Reason::DeactivatedOutside, message), Again::Backoff)
             } else {
-                return true;
+                return Ok(true);
             }
         }
         Ok(_) => {
             let message = format!("client {id} is gone from the platform: the operator looks again before it creates another");
             let seconds = std::time::Duration::from_secs(1);
+            if pass.status.intent.as_ref().is_some_and(|intent| intent.client_id.as_deref() == Some(id)) {
+                // There is nothing left to reset: the intent ends, and the look for the client begins.
+                pass.moment = Some(Moment::ClientMissing(message.clone()));
+                pass.commit_outcome(|status| status.intent = None).await?;
+                pass.remember(|memory| memory.lost_call = None);
+            }
             (Some(Moment::ClientMissing(message)), Again::After(if recorded { seconds } else { seen.times.window.max(seconds) }))
         }
     };
     pass.moment = moment;
     pass.again = again;
-    false
+    Ok(false)
 }
 
 /// The compare-and-swap that fences the call after it.

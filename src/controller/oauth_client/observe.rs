@@ -20,10 +20,15 @@ use crate::{
         memory::Circumstances,
         sessions::{Session, Standing},
     },
-    genesys::{self, Resolved, RoleRequest, Scan},
+    genesys::{self, ErrorClass, Resolved, RoleRequest, Scan},
     marker::{Marker, Owner},
     secret::{self, Found, Ownership},
 };
+
+/// Longer than any id of a client.
+const LONGEST_ID: usize = 64;
+/// A shorter window could not tell a slow write from a process that stood still.
+const SHORTEST_WINDOW: Duration = Duration::from_secs(1);
 
 /// What Kubernetes alone shows.
 pub struct Near {
@@ -69,7 +74,7 @@ pub fn times(context: &Context, object: &GenesysOAuthClient) -> Times {
     let fraction = f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX);
     Times {
         call: settings.call_timeout.as_duration(),
-        window: settings.consistency_window.as_duration(),
+        window: settings.consistency_window.as_duration().max(SHORTEST_WINDOW),
         roles: settings.role_propagation.as_duration(),
         refutation: settings.refutation_window.as_duration(),
         resync: settings.resync_interval.as_duration(),
@@ -215,9 +220,11 @@ async fn resolve_secret(found: Live, session: Option<&Session>, seen: &mut Obser
         return Ok(SecretView::Ours(published));
     };
     let foreign = |why: &str| SecretView::Foreign(format!("it was written for a former object of this name, and its client {id} {why}"));
+    let is_id = id.len() <= LONGEST_ID && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let (marked, why) = match session.platform.get_client(&id).await {
+        _ if !is_id => (false, "is none that the platform could have"),
         Ok(client) => (mark(seen, &client), "does not carry this object's marker"),
-        Err(error) if error.is_not_found() => (false, "no longer exists"),
+        Err(error) if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Rejected) => (false, "no longer exists"),
         Err(error) => return Err(error),
     };
     Ok(if former && !marked { foreign(why) } else { SecretView::Ours(published) })

@@ -82,6 +82,12 @@ impl<'a> Pass<'a> {
         self.context.memory.remember(&self.uid(), change)
     }
 
+    /// Whether `Ready` shows this reason already, so that a write would only repeat it.
+    #[must_use]
+    pub fn shows(&self, reason: Reason) -> bool {
+        find(&self.status.conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == reason.as_str())
+    }
+
     /// Publishes an Event about the object.
     pub async fn event(&self, type_: EventType, reason: &str, note: &str) {
         self.context.events.publish(&self.object, type_, reason, note).await;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{
-        condition::Reason,
+        condition::{Reason, whole_second},
         oauth_client::{Binding, DesiredState, FormerSecret, IntentOperation, RecordedOrganization},
     },
     controller::{
@@ -180,6 +180,9 @@ pub async fn finish(
     };
     let (grant, public) = (seen.object.spec.grant_type, seen.object.spec.public_client);
     let revision = credential.revision;
+    let published_id = credential.client_id.clone();
+    let former = seen.former_secret.as_ref().map(|found| found.credential.revision);
+    let remove_after = whole_second(seen.now.checked_add(FORMER_SECRET_KEPT).unwrap_or(seen.now));
     pass.sight = Sight::Whole;
     pass.moment = None;
     let credential = credential.clone();
@@ -188,6 +191,8 @@ pub async fn finish(
         let former_client = status.client_id.replace(credential.client_id.clone());
         let another = former_client.as_ref() != Some(&credential.client_id);
         status.revision = Some(credential.revision);
+        // What is published is in service again, whatever was planned for it.
+        status.retiring.retain(|retiring| retiring.client_id != credential.client_id);
         status.issued_at = credential.issued_at;
         status.intent = None;
         if status.organization.is_none() {
@@ -197,8 +202,12 @@ pub async fn finish(
         status.public_client.get_or_insert(public);
         status.binding = Some(Binding { name: name.clone() });
         if let Some(effective) = &mut status.effective {
+            if effective.secret_name != name && former.is_some() {
+                status.former_secrets.push(FormerSecret { name: effective.secret_name.clone(), remove_after });
+            }
             effective.secret_name.clone_from(&name);
         }
+        status.former_secrets.retain(|former| former.name != name);
         if another {
             status.applied_state = Some(DesiredState::Active);
             status.synced_generation = if freshness == Freshness::AsDeclared { generation } else { None };
@@ -218,6 +227,7 @@ pub async fn finish(
         memory.refuted = None;
         memory.refused_since = None;
         memory.undecided_since = None;
+        memory.surplus = memory.surplus.take().filter(|id| *id != published_id);
         memory.published = Some((revision, instant));
         memory.verify_again = recovered.then(|| instant + window);
     });
@@ -247,7 +257,7 @@ pub async fn store_again(pass: &mut Pass<'_>, seen: &Observation, credential: &C
         && effective.secret_name != name
     {
         if seen.former_secret.is_some() {
-            let remove_after = crate::api::condition::whole_second(seen.now + FORMER_SECRET_KEPT);
+            let remove_after = whole_second(seen.now + FORMER_SECRET_KEPT);
             pass.status.former_secrets.push(FormerSecret { name: effective.secret_name.clone(), remove_after });
         }
         effective.secret_name.clone_from(&name);

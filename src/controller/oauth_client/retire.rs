@@ -36,7 +36,10 @@ pub async fn enter(pass: &mut Pass<'_>, ids: &[String], state: RetiringState) ->
 /// Retires the first of the retiring clients.
 pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
     let Organization::Ready(_, session) = &seen.organization else { return Ok(()) };
-    let due = |retiring: &RetiringClient| retiring.state != RetiringState::Draining || drained_at(retiring) <= seen.now;
+    let published = pass.status.client_id.clone();
+    let due = |retiring: &RetiringClient| {
+        Some(&retiring.client_id) != published.as_ref() && (retiring.state != RetiringState::Draining || drained_at(retiring) <= seen.now)
+    };
     let Some(first) = pass.status.retiring.iter().find(|retiring| due(retiring)).cloned() else { return Ok(()) };
     let id = first.client_id.as_str();
     let result = async {
@@ -55,6 +58,12 @@ pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
             return Ok(());
         }
     };
+    // A client that was created just now may be missing from a read: that it is gone counts only later.
+    let young = pass.remember(|memory| memory.own_write).is_some_and(|write| write.elapsed() < seen.times.window);
+    if client.is_none() && young {
+        pass.again = Again::After(seen.times.window);
+        return Ok(());
+    }
     if first.state == RetiringState::Draining {
         step_to(pass, id, RetiringState::Inactivating);
         pass.commit_status().await?;

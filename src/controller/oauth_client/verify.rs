@@ -64,6 +64,9 @@ pub async fn verify(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
 /// Notes why a client that is not active can't be proven.
 fn not_active(pass: &mut Pass<'_>, seen: &Observation, view: &ClientView) {
     pass.again = Again::Backoff;
+    if matches!(view, ClientView::Present(_)) {
+        pass.status.verified_revision = None;
+    }
     match view {
         ClientView::Present(client) if client.state == ClientState::Disabled => {
             pass.moment =

@@ -31,7 +31,7 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     };
     if status.revision != Some(credential.revision) {
         let name = match &seen.secret {
-            SecretView::Ours(_) => seen.object.secret_name().to_owned(),
+            SecretView::Ours(found) if found.credential.revision == credential.revision => seen.object.secret_name().to_owned(),
             _ => seen.former_secret.as_ref().and_then(|former| former.secret.metadata.name.clone()).unwrap_or_default(),
         };
         return Plan { steps: vec![Step::Finish(credential, name)], moment: None, again: Again::After(Duration::ZERO) };
@@ -62,7 +62,8 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     }
     // What was edited and not proven is never made ours by a new digest, unless there is no secret in it to be lost.
     let blessed = edited.is_none() || trusted_edit || credential.client_secret.is_none();
-    if blessed && wished_secret_differs(seen, &credential) {
+    let renamed = status.effective.as_ref().is_some_and(|effective| effective.secret_name != seen.object.secret_name());
+    if blessed && (renamed || wished_secret_differs(seen, &credential)) {
         steps.push(Step::StoreSecret(credential.clone()));
     }
     if status.former_secrets.iter().any(|former| former.remove_after <= seen.now) {
@@ -77,13 +78,19 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     if let Some(surplus) = seen.memory.surplus.clone().filter(|id| status.client_id.as_ref() != Some(id)) {
         steps.push(Step::EnterRetirement(vec![surplus], RetiringState::Inactivating));
         again = Again::After(Duration::ZERO);
-    } else if let Some(due) = status.retiring.iter().map(|retiring| retirement_due(seen, retiring)).min() {
+    } else if let Some(due) = next_retirement(seen, &status) {
         if due.is_zero() {
             steps.push(Step::Retire);
         }
         again = again.or(Again::After(due.min(seen.times.resync)));
     }
     Plan { steps, moment: standing, again }
+}
+
+/// When the next of the retiring clients is due; never the published one.
+fn next_retirement(seen: &Observation, status: &GenesysOAuthClientStatus) -> Option<Duration> {
+    let others = status.retiring.iter().filter(|retiring| Some(&retiring.client_id) != status.client_id.as_ref());
+    others.map(|retiring| retirement_due(seen, retiring)).min()
 }
 
 /// How long a retiring client is left alone yet.

@@ -356,3 +356,34 @@ async fn a_credential_is_verified_once_a_day_also_after_a_restart() {
     seen.memory.published = seen.instant.checked_sub(seen.times.verification_spread).map(|at| (1, at));
     assert_eq!(words(&seen), "[verify] as status says");
 }
+
+#[tokio::test]
+async fn a_higher_revision_of_the_same_client_is_written_down_not_reset() {
+    let mut seen = settled();
+    seen.secret = stored(&seen, "c1", 2);
+    assert_eq!(words(&seen), "[finish r2] as status says");
+}
+
+#[tokio::test]
+async fn the_published_client_is_never_retired() {
+    let retiring = json!({ "retiring": [{ "clientId": "c1", "state": "Draining", "since": "2026-06-01T01:00:00Z" }] });
+    assert_eq!(words(&with_status(settled(), &retiring)), "[] as status says");
+}
+
+#[tokio::test]
+async fn a_rename_that_was_interrupted_is_made_good() {
+    let old = json!({ "effective": { "secretName": "old-name", "deletionPolicy": "Delete" } });
+    assert_eq!(words(&with_status(settled(), &old)), "[store] as status says", "the Secret stands, its name is not written down yet");
+}
+
+#[tokio::test]
+async fn an_older_secret_at_the_new_name_hides_no_former_one() {
+    let mut seen = with_status(
+        settled(),
+        &json!({ "revision": 2, "verifiedRevision": 2, "effective": { "secretName": "former", "deletionPolicy": "Delete" } }),
+    );
+    let SecretView::Ours(former) = stored(&seen, "c1", 2) else { panic!("ours") };
+    seen.former_secret = Some(former);
+    seen.memory.verified = Some((2, seen.instant));
+    assert_eq!(words(&seen), "[store] as status says", "a copy, never a reset");
+}
