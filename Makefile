@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test e2e lint fmt generate verify demo demo-script control-plane figures clean
+.PHONY: help build test e2e conformance lint fmt generate verify demo demo-script control-plane figures clean
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -17,10 +17,13 @@ test: ## Run the tests that need nothing but this checkout
 	$(CARGO) test --locked --all-targets
 	$(CARGO) test --locked --doc
 
-e2e: control-plane ## Run the end-to-end tests: the built binary, a real kube-apiserver, the real kubectl, the official Python SDK
+e2e: control-plane conformance ## Run the end-to-end tests: the built binary, a real kube-apiserver, the real kubectl, the official Python SDK
 	$(CARGO) build --locked --bins
 	tests/sdk/run.sh
 	$(CARGO) test --locked --package genesys-oauth-operator-e2e
+
+conformance: control-plane ## Run the same checks on the in-memory Kubernetes API and on the real kube-apiserver
+	tests/conformance/run.sh
 
 lint: ## Check format, lints, links of the docs, shell scripts and the choice of TLS libraries
 	$(CARGO) fmt --all --check
@@ -32,11 +35,11 @@ fmt: ## Format the code
 	$(CARGO) fmt --all
 
 generate: ## Write the generated files: crds/
-	$(CARGO) run --locked --quiet -- crds --directory crds
+	$(CARGO) run --locked --quiet --package genesys-oauth-operator -- crds --directory crds
 
 verify: ## Check that the generated files are fresh
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
-	$(CARGO) run --locked --quiet -- crds --directory "$$fresh"; \
+	$(CARGO) run --locked --quiet --package genesys-oauth-operator -- crds --directory "$$fresh"; \
 	diff --recursive --unified crds "$$fresh" || { echo "crds/ is not fresh: run make generate and commit the result" >&2; exit 1; }; \
 	echo "crds/ is fresh"
 

@@ -1,4 +1,4 @@
-//! Genesys Cloud's OAuth client API in memory, for tests and demos.
+//! Genesys Cloud's OAuth client API in memory, for tests and demos; and beside it, in [`kubernetes`], a small Kubernetes API.
 //!
 //! One [`Simulator`] is one organization in one region. It keeps clients, secrets, tokens, roles, scopes, integration
 //! credentials, audits and usage, and answers as the platform does, on one router: the Platform API (`/api/v2/*`), the login
@@ -36,6 +36,7 @@ mod clock;
 mod error;
 mod exchange;
 mod faults;
+pub mod kubernetes;
 mod limits;
 mod login;
 mod model;

@@ -1,0 +1,188 @@
+//! What a cluster's controllers do and an operator relies on: collection of what has lost its owners, the end of
+//! namespaces and of custom kinds; it answers no requests.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::definition;
+use super::delete::{FOREGROUND, ORPHAN};
+use super::object;
+use super::resource::GroupResource;
+use super::state::State;
+
+/// An object and where it is kept.
+struct Found {
+    resource: GroupResource,
+    key: String,
+    object: Arc<Value>,
+}
+
+fn everything(state: &State) -> Vec<Found> {
+    let resources: Vec<GroupResource> = state.resources().cloned().collect();
+    let all = resources.into_iter().flat_map(|resource| {
+        let found: Vec<Found> = state
+            .objects(&resource)
+            .map(|(key, object)| Found { resource: resource.clone(), key: key.clone(), object: Arc::clone(object) })
+            .collect();
+        found
+    });
+    all.collect()
+}
+
+/// Runs all controllers until nothing is left to do.
+pub(crate) fn settle(state: &mut State, now: Timestamp) {
+    while collect_garbage(state, now) | finalize_namespaces(state, now) | finish_definitions(state, now) {}
+}
+
+/// Deletes an object as a controller does: finalizers are waited for. Tells whether anything changed.
+fn delete(state: &mut State, found: &Found, now: Timestamp) -> bool {
+    if object::finalizers(&found.object).is_empty() && found.resource != GroupResource::new("", "namespaces") {
+        return state.remove(&found.resource, &found.key).is_some();
+    }
+    if object::is_terminating(&found.object) {
+        return false;
+    }
+    let mut last = Value::clone(&found.object);
+    object::set_metadata(&mut last, "deletionTimestamp", Some(object::moment(now).into()));
+    object::set_metadata(&mut last, "deletionGracePeriodSeconds", Some(json!(0)));
+    if object::generation(&last) > 0 {
+        let next = object::generation(&last) + 1;
+        object::set_metadata(&mut last, "generation", Some(next.into()));
+    }
+    state.put(&found.resource, &found.key, last);
+    true
+}
+
+/// Takes a finalizer away, and the object with it if it was the last one.
+fn finish(state: &mut State, found: &Found, finalizer: &str) {
+    let left: Vec<&str> = object::finalizers(&found.object).into_iter().filter(|one| *one != finalizer).collect();
+    if left.is_empty() && object::list(&found.object, &["spec", "finalizers"]).is_empty() {
+        state.remove(&found.resource, &found.key);
+        return;
+    }
+    let mut last = Value::clone(&found.object);
+    object::set_metadata(&mut last, "finalizers", (!left.is_empty()).then(|| json!(left)));
+    state.put(&found.resource, &found.key, last);
+}
+
+fn has_finalizer(object: &Value, finalizer: &str) -> bool {
+    object::finalizers(object).contains(&finalizer)
+}
+
+/// Is the owner that a reference names there?
+fn owner<'a>(all: &'a [Found], reference: &Value, dependent: &Value) -> Option<&'a Found> {
+    let uid = object::text(reference, &["uid"]);
+    all.iter().find(|found| {
+        let namespace = object::namespace(&found.object);
+        object::uid(&found.object) == uid && (namespace.is_empty() || namespace == object::namespace(dependent))
+    })
+}
+
+/// Deletes what has lost all its owners, and carries out foreground and orphaning deletions. Tells whether anything changed.
+pub(crate) fn collect_garbage(state: &mut State, now: Timestamp) -> bool {
+    let all = everything(state);
+    let mut changed = false;
+    for found in &all {
+        let references = object::owner_references(&found.object);
+        if references.is_empty() {
+            continue;
+        }
+        let owners: Vec<Option<&Found>> = references.iter().map(|reference| owner(&all, reference, &found.object)).collect();
+        let leaving = |owner: &Found| object::is_terminating(&owner.object) && has_finalizer(&owner.object, FOREGROUND);
+        // Kept by any owner that stays; one that waits for its dependents does not keep them.
+        let kept = owners.iter().flatten().any(|owner| !leaving(owner));
+        if !kept {
+            changed |= delete(state, found, now);
+        }
+    }
+    for found in all.iter().filter(|found| object::is_terminating(&found.object)) {
+        let Some(live) = state.get(&found.resource, &found.key).cloned() else { continue };
+        let found = Found { resource: found.resource.clone(), key: found.key.clone(), object: live };
+        let uid = object::uid(&found.object);
+        let is_dependent =
+            |other: &Found| object::owner_references(&other.object).iter().any(|reference| object::text(reference, &["uid"]) == uid);
+        let dependents: Vec<Found> = everything(state).into_iter().filter(is_dependent).collect();
+        if has_finalizer(&found.object, ORPHAN) {
+            for dependent in &dependents {
+                let left: Vec<Value> = object::owner_references(&dependent.object)
+                    .iter()
+                    .filter(|reference| object::text(reference, &["uid"]) != uid)
+                    .cloned()
+                    .collect();
+                let mut free = Value::clone(&dependent.object);
+                object::set_metadata(&mut free, "ownerReferences", (!left.is_empty()).then(|| left.into()));
+                state.put(&dependent.resource, &dependent.key, free);
+            }
+            finish(state, &found, ORPHAN);
+            changed = true;
+        } else if has_finalizer(&found.object, FOREGROUND) {
+            let blocks = |dependent: &Found| {
+                object::owner_references(&dependent.object).iter().any(|reference| {
+                    object::text(reference, &["uid"]) == uid && reference.get("blockOwnerDeletion") == Some(&Value::Bool(true))
+                })
+            };
+            if !dependents.iter().any(blocks) {
+                finish(state, &found, FOREGROUND);
+                changed = true;
+            }
+        }
+    }
+    changed
+}
+
+/// Empties namespaces that are to go, and lets the empty ones go. Tells whether anything changed.
+pub(crate) fn finalize_namespaces(state: &mut State, now: Timestamp) -> bool {
+    let id = GroupResource::new("", "namespaces");
+    let leaving: Vec<Found> =
+        everything(state).into_iter().filter(|found| found.resource == id && object::is_terminating(&found.object)).collect();
+    let mut changed = false;
+    for namespace in leaving {
+        let name = object::name(&namespace.object).to_owned();
+        let content: Vec<Found> =
+            everything(state).into_iter().filter(|found| found.resource != id && object::namespace(&found.object) == name).collect();
+        for found in &content {
+            changed |= delete(state, found, now);
+        }
+        let left = everything(state).into_iter().any(|found| found.resource != id && object::namespace(&found.object) == name);
+        if !left && !object::list(&namespace.object, &["spec", "finalizers"]).is_empty() {
+            changed = true;
+            let mut last = Value::clone(&namespace.object);
+            object::member_mut(&mut last, "spec").remove("finalizers");
+            if object::finalizers(&last).is_empty() {
+                state.remove(&id, &namespace.key);
+            } else {
+                state.put(&id, &namespace.key, last);
+            }
+        }
+    }
+    changed
+}
+
+/// Deletes the objects of definitions that are to go, then the definitions. Tells whether anything changed.
+fn finish_definitions(state: &mut State, now: Timestamp) -> bool {
+    let id = GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions");
+    let leaving: Vec<Found> = everything(state)
+        .into_iter()
+        .filter(|found| {
+            found.resource == id && object::is_terminating(&found.object) && has_finalizer(&found.object, definition::FINALIZER)
+        })
+        .collect();
+    let mut changed = false;
+    for found in leaving {
+        let defined = definition::defined(&found.object);
+        let objects: Vec<Found> = everything(state).into_iter().filter(|one| one.resource == defined).collect();
+        for one in &objects {
+            changed |= delete(state, one, now);
+        }
+        if state.objects(&defined).next().is_none() {
+            finish(state, &found, definition::FINALIZER);
+            if state.get(&id, &found.key).is_none() {
+                definition::forget(state, &found.object);
+            }
+            changed = true;
+        }
+    }
+    changed
+}
