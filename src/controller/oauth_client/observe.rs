@@ -279,7 +279,11 @@ async fn ask_platform(
             return Ok(());
         }
         let scan = session.scanner.begun_at_or_after(certain).await?;
-        seen.family = Some(relatives(&scan, &seen.owner));
+        let mut family = relatives(&scan, &seen.owner);
+        if status.client_id.is_none() && status.intent.is_none() {
+            family = confirmed(session, family, &seen.owner).await?;
+        }
+        seen.family = Some(family);
     }
     if let (Some(id), None) = (&status.client_id, &status.intent)
         && (edited || seen.memory.missing_since.is_some())
@@ -325,6 +329,22 @@ async fn declare(
         None => None,
     };
     Ok(Some(validate::against_organization(&seen.object, local, organization, labels, &resolved, home.as_deref())))
+}
+
+/// A list may still show what was deleted, and as it was: before clients are taken back, each is read.
+async fn confirmed(session: &Session, found: Vec<Relative>, owner: &Owner) -> Result<Vec<Relative>, genesys::Error> {
+    let mut there = vec![];
+    for relative in found {
+        match session.platform.get_client(&relative.client.id).await {
+            Ok(client) if client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner == *owner) => {
+                there.push(Relative { client, ..relative });
+            }
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(there)
 }
 
 /// Access lists names; a name that several roles or divisions share allows none of them, only their ids do.
