@@ -1,9 +1,6 @@
 //! Builds the credentials Secret and reads one back. Pure; never overwrites what belongs to somebody else, because it only says whose a Secret is.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -277,12 +274,6 @@ fn data_digest(data: &BTreeMap<String, ByteString>, annotations: &BTreeMap<Strin
         add(annotations.get(name).map(String::as_bytes).unwrap_or_default());
     }
     hex(&digest.finalize())
-}
-
-/// The names of the keys that a Secret holds, for messages; never their values.
-#[must_use]
-pub fn key_names(secret: &Secret) -> BTreeSet<&str> {
-    secret.data.iter().flatten().map(|(key, _)| key.as_str()).collect()
 }
 
 #[cfg(test)]

@@ -14,8 +14,6 @@ use crate::secret::Credential;
 /// A call of this process whose outcome is not known.
 #[derive(Clone, Copy, Debug)]
 pub struct LostCall {
-    /// The revision of the intent under which it was sent.
-    pub revision: i64,
     /// When the call's time was up.
     pub deadline: Instant,
 }

@@ -27,8 +27,6 @@ pub struct Session {
     pub credential: ClientCredential,
     /// The platform's id of the organization.
     pub organization_id: String,
-    /// The organization's name on the platform.
-    pub organization_name: String,
     /// The uid of the object that it was opened for, its region and its credential.
     pub opened_for: (Option<String>, String, CredentialsSecretRef),
 }

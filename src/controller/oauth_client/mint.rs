@@ -53,7 +53,7 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
     }
     let deadline = Instant::now() + seen.times.call;
     pass.remember(|memory| {
-        memory.lost_call = Some(LostCall { revision: mint.revision, deadline });
+        memory.lost_call = Some(LostCall { deadline });
         memory.held = None;
     });
     let (operation, result) = call(seen, mint, session, slot, &nonce).await;

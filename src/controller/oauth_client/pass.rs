@@ -144,17 +144,13 @@ impl<'a> Pass<'a> {
         self.moment.clone().unwrap_or_else(|| moment_of_facts(&self.status, self.object.metadata.generation, self.object.spec.state))
     }
 
-    fn accept(&mut self, written: GenesysOAuthClient) {
+    /// Goes on with the copy of the object that a write of ours returned.
+    pub fn accept(&mut self, written: GenesysOAuthClient) {
         let version = resource_version(&written);
         let now = Instant::now();
         self.remember(|memory| memory.written = version.map(|version| (version, now)).or(memory.written));
         self.status = written.status.clone().unwrap_or_default();
         self.object = written;
-    }
-
-    /// Adopts a copy of the object that a write of ours returned.
-    pub fn accept_object(&mut self, written: GenesysOAuthClient) {
-        self.accept(written);
     }
 
     fn fill_in(&mut self, conditions: Conditions) {

@@ -60,7 +60,7 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
     }
     if !object.finalizers().iter().any(|name| name == FINALIZER) {
         let written = add_finalizer(&pass.api, &*object).await?;
-        pass.accept_object(written);
+        pass.accept(written);
     }
     if pass.status.conditions.is_empty() {
         pass.moment = Some(Moment::FirstVisit);

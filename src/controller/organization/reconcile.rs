@@ -248,7 +248,6 @@ async fn log_in(
         directory: Directory::new(),
         credential: candidate.credential,
         organization_id: organization.id,
-        organization_name: organization.name.clone(),
         opened_for: opened_for(object),
     };
     context.sessions.open(&object.name_any(), session);

@@ -159,9 +159,9 @@ async fn a_foreign_intent_waits_for_its_call_and_one_window() {
 async fn an_own_intent_waits_for_its_lost_call() {
     let mut seen = with_status(unborn(), &intent("Create", MINE));
     assert_eq!(words(&seen), "[create abcdefgh27 r4 a2] Creating", "nothing was sent");
-    seen.memory.lost_call = Some(LostCall { revision: 3, deadline: seen.instant });
+    seen.memory.lost_call = Some(LostCall { deadline: seen.instant });
     assert_eq!(words(&seen), "[] Creating");
-    seen.memory.lost_call = Some(LostCall { revision: 3, deadline: seen.instant.checked_sub(Duration::from_secs(60)).expect("a past") });
+    seen.memory.lost_call = Some(LostCall { deadline: seen.instant.checked_sub(Duration::from_secs(60)).expect("a past") });
     assert_eq!(words(&seen), "[create abcdefgh27 r4 a2] Creating");
 }
 

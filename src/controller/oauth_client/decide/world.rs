@@ -55,7 +55,6 @@ pub(super) fn session(organization_id: &str) -> Arc<Session> {
         directory: Directory::new(),
         credential,
         organization_id: organization_id.into(),
-        organization_name: "Acme".into(),
         opened_for: (None, "eu-central-1".into(), serde_json::from_value(json!({ "name": "acme" })).expect("a reference")),
     })
 }
