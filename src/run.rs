@@ -9,6 +9,7 @@ use crate::{
     controller::{
         self, Clients,
         context::{Chance as _, Context, SystemChance},
+        fleet::{Fleet, Policies},
         memory::Memory,
         sessions::Sessions,
     },
@@ -73,6 +74,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send +
         transport,
         chance: Arc::new(chance),
         memory: Memory::default(),
+        fleet: Fleet::default(),
+        policies: Policies::default(),
         sessions: Sessions::default(),
         events: Events::new(clients.calls.clone(), epoch.clone()),
         epoch,

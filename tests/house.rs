@@ -93,6 +93,7 @@ fn pure_files_have_no_io_and_no_clock() {
         "src/marker.rs",
         "src/keys.rs",
         "src/secret.rs",
+        "src/secret/rotation.rs",
         "src/controller/oauth_client/access.rs",
         "src/controller/oauth_client/decide.rs",
         "src/controller/oauth_client/decide/recover.rs",

@@ -80,6 +80,10 @@ pub struct Recollection {
     pub undecided_since: Option<(i64, Instant)>,
     /// The digest of a Secret that was edited, and verified as it is.
     pub edited_but_proven: Option<String>,
+    /// The credential of a rotation that no workload uses yet, and since when this process knows it.
+    pub next_known: Option<(i64, Instant)>,
+    /// The revision of such a credential that was proven.
+    pub next_proven: Option<i64>,
     /// The revision whose credential was refuted.
     pub refuted: Option<i64>,
     /// When the platform last answered a write of this process for the object; lists may lag behind it for a window.

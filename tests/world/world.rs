@@ -20,6 +20,7 @@ use genesys_oauth_operator::{
     controller::{
         self, Clients,
         context::{Chance, Context},
+        fleet::{Fleet, Policies},
         memory::Memory,
         sessions::Sessions,
     },
@@ -163,6 +164,8 @@ impl World {
             transport: self.wire.clone(),
             chance: self.chance.clone(),
             memory: Memory::default(),
+        fleet: Fleet::default(),
+        policies: Policies::default(),
             sessions: Sessions::default(),
             events: Events::none(),
             epoch: genesys_oauth_operator::marker::nonce(self.chance.bytes()),

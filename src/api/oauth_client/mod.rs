@@ -1,6 +1,7 @@
 //! `GenesysOAuthClient`: one OAuth client of Genesys Cloud, and its rules in CEL. Types only; decides nothing.
 
 mod rotation;
+pub mod rotation_status;
 mod status;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
-    Binding, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization, RetiringClient,
+    Binding, DeletionTime, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization, RetiringClient,
     RetiringState,
 };
 

@@ -8,21 +8,31 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, Times, readiness},
+    observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, Times, current_rotation, readiness},
+    policy::{self, PolicyView},
+    rotation_store,
+    timetable::{self, Rank, Requests, Timetable, Turn},
     validate::{self, Declared, Refusal},
 };
 use crate::{
-    api::{GenesysOAuthClient, GenesysOrganization, LET_GO_ANNOTATION, oauth_client::IntentOperation},
+    api::{
+        GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization, GenesysRotationPolicy, LET_GO_ANNOTATION,
+        oauth_client::{IntentOperation, rotation_status::Trigger},
+    },
     controller::{
         context::Context,
         error::{During as _, Error},
+        fleet::Candidate,
         kubernetes::secrets,
         memory::Circumstances,
         sessions::{Session, Standing},
     },
     genesys::{self, ErrorClass, Resolved, RoleRequest, Scan},
     marker::{Marker, Owner},
-    secret::{self, Found, Ownership},
+    secret::{
+        self, Found, Ownership,
+        rotation::{ROTATION_SUFFIX, RotationSecret},
+    },
 };
 
 /// Longer than any id of a client.
@@ -39,6 +49,9 @@ pub struct Near {
     organization: Organization,
     secret: Live,
     former_secret: Option<Box<secret::Published>>,
+    rotation: Option<Box<RotationSecret>>,
+    /// The rotation policy that applies.
+    pub policy: PolicyView,
     namespace_labels: BTreeMap<String, String>,
     /// What a pause depends on.
     pub circumstances: Circumstances,
@@ -96,9 +109,11 @@ pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<
         }),
         None => None,
     };
+    let rotation = rotation_secret(&api, &object, live.as_ref(), &ownership).await?;
     let namespace_labels = namespace_labels(context, &ownership.namespace).await?;
     let organization =
         if local.is_ok() { organization(context, &object.spec.organization_ref.name).await? } else { Organization::NotAsked };
+    let policy = policy(context, &object, &organization).await?;
     let version = match (&organization, context.sessions.standing(&object.spec.organization_ref.name)) {
         (Organization::Ready(organization, session), _) => (session.version, organization.uid(), organization.metadata.generation),
         (_, Standing::NotReady { version, .. }) => (version, None, None),
@@ -113,7 +128,69 @@ pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<
         namespace_labels: namespace_labels.clone().into_iter().collect(),
     };
     let secret = live.map_or(Live::Absent, |secret| Live::There(secret::read(&secret, &ownership)));
-    Ok(Near { object, owner, ownership, local, organization, secret, former_secret, namespace_labels, circumstances })
+    Ok(Near { object, owner, ownership, local, organization, secret, former_secret, rotation, policy, namespace_labels, circumstances })
+}
+
+/// The rotation Secret, where there can be one that counts: during a rotation, and where the main Secret or the status was lost.
+async fn rotation_secret(
+    api: &Api<Secret>,
+    object: &GenesysOAuthClient,
+    main: Option<&Secret>,
+    ownership: &Ownership,
+) -> Result<Option<Box<RotationSecret>>, Error> {
+    let current = object.status.as_ref().and_then(current_rotation);
+    let known = object.status.as_ref().is_some_and(|status| status.client_id.is_some());
+    if current.is_none() && known && main.is_some() {
+        return Ok(None);
+    }
+    let name = current.and_then(|current| current.secret_name.clone());
+    rotation_store::read(api, &name.unwrap_or_else(|| format!("{}{ROTATION_SUFFIX}", object.secret_name())), ownership).await
+}
+
+/// The rotation policy that applies: the one that the object names, else the defaults of its organization.
+async fn policy(context: &Context, object: &GenesysOAuthClient, organization: &Organization) -> Result<PolicyView, Error> {
+    let organization = match organization {
+        Organization::Ready(organization, _) | Organization::NotReady(_, organization) => Some(&**organization),
+        _ => None,
+    };
+    match &object.spec.rotation_policy_ref {
+        Some(reference) => {
+            let api: Api<GenesysRotationPolicy> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+            let found = api.get_opt(&reference.name).await.during("reading the rotation policy")?;
+            Ok(policy::named(&context.policies, &reference.name, found.as_ref(), organization))
+        }
+        None => Ok(organization
+            .map_or_else(|| PolicyView::NotReady("the organization is not there yet".to_owned()), |organization| policy::defaults(&context.policies, organization))),
+    }
+}
+
+impl Near {
+    /// Goes on with the books of the rotation kept up to now.
+    pub fn keep_books(&mut self, status: GenesysOAuthClientStatus) {
+        let mut object = (*self.object).clone();
+        object.status = Some(status);
+        self.object = Arc::new(object);
+    }
+
+    /// What the object is to its policy.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        format!("{}/{}", self.ownership.namespace, self.ownership.name)
+    }
+}
+
+/// Whether a rotation that is wished may start now.
+fn turn(context: &Context, seen: &Observation) -> Turn {
+    let uid = seen.ownership.uid.as_str();
+    let Some(wish) = &seen.timetable.wish else {
+        if seen.current().is_none_or(|current| !current.takes_a_place()) {
+            context.fleet.leave(uid);
+        }
+        return Turn::NotAsked;
+    };
+    let Some(applied) = seen.policy.applied().filter(|_| wish.trigger != Trigger::Emergency) else { return Turn::Granted };
+    let most = applied.policy.max_concurrent as usize * if matches!(wish.rank, Rank::Urgent(_)) { 2 } else { 1 };
+    context.fleet.claim(&Candidate { policy: &applied.key, uid, rank: wish.rank, most: most.max(1) }, seen.instant)
 }
 
 async fn read_secret(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, Error> {
@@ -165,6 +242,11 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         {
             memory.published = Some((revision, instant));
         }
+        if let Some(revision) = object.status.as_ref().and_then(current_rotation).and_then(|current| current.revision)
+            && memory.next_known.is_none_or(|(known, _)| known != revision)
+        {
+            memory.next_known = Some((revision, instant));
+        }
         memory.clone()
     });
     let mut seen = Observation {
@@ -182,6 +264,12 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         organization: near.organization,
         secret: SecretView::Absent,
         former_secret: near.former_secret,
+        rotation: near.rotation,
+        policy: near.policy,
+        requests: Requests::default(),
+        timetable: Timetable::default(),
+        turn: Turn::NotAsked,
+        namespace_labels: near.namespace_labels,
         declared: None,
         client: ClientView::NotRead,
         marked: BTreeMap::new(),
@@ -194,13 +282,19 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         Organization::Ready(_, session) => Some(session.clone()),
         _ => None,
     };
+    let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
+    seen.requests = timetable::requests(seen.object.annotations(), &seen.status());
+    seen.timetable = timetable::timetable(&seen.object, &seen.policy, &seen.requests, &identity, seen.now);
+    if session.is_some() && !seen.object.spec.suspend {
+        seen.turn = turn(context, &seen);
+    }
     match resolve_secret(near.secret, session.as_deref(), &mut seen).await {
         Ok(secret) => seen.secret = secret,
         Err(error) => seen.failed = Some(error),
     }
     if let Some(session) = session
         && seen.failed.is_none()
-        && let Err(error) = ask_platform(context, &session, &near.namespace_labels, &near.circumstances, &mut seen).await
+        && let Err(error) = ask_platform(context, &session, &near.circumstances, &mut seen).await
     {
         seen.failed = Some(error);
     }
@@ -239,30 +333,34 @@ fn mark(seen: &mut Observation, client: &genesys::OAuthClient) -> bool {
 async fn ask_platform(
     context: &Context,
     session: &Session,
-    labels: &BTreeMap<String, String>,
     circumstances: &Circumstances,
     seen: &mut Observation,
 ) -> Result<(), genesys::Error> {
     let status = seen.status();
     let elsewhere = status.organization.as_ref().is_some_and(|recorded| recorded.id != session.organization_id);
-    if let (Some(_), Some(former)) = (&status.intent, &seen.former_secret)
-        && !seen.marked.contains_key(&former.credential.client_id)
-    {
-        let id = former.credential.client_id.clone();
-        if let Ok(client) = session.platform.get_client(&id).await {
-            mark(seen, &client);
+    if status.intent.is_some() {
+        let stored = [seen.former_secret.as_deref(), seen.rotation.as_ref().map(|rotation| &*rotation.next)];
+        let ids: Vec<_> = stored.into_iter().flatten().map(|found| found.credential.client_id.clone()).filter(|id| !id.is_empty()).collect();
+        for id in ids {
+            if !seen.marked.contains_key(&id)
+                && let Ok(client) = session.platform.get_client(&id).await
+            {
+                mark(seen, &client);
+            }
         }
     }
     if elsewhere || matches!(seen.secret, SecretView::Foreign(_)) || super::decide::meets_intent(seen).is_some() {
         return Ok(());
     }
     let edited = status.synced_generation != seen.object.metadata.generation;
-    let unsettled = status.client_id.is_none() || status.intent.is_some() || edited || seen.memory.missing_since.is_some();
+    let rotates = seen.current().is_some_and(|current| !current.is_published()) || seen.turn == Turn::Granted || seen.memory.refuted.is_some();
+    let unsettled = status.client_id.is_none() || status.intent.is_some() || edited || rotates || seen.memory.missing_since.is_some();
     if unsettled || seen.memory.accepted.as_ref() != Some(circumstances) {
-        let declared = declare(session, labels, seen).await?;
+        let declared = declare(session, &seen.namespace_labels.clone(), seen).await?;
         let refused = declared.as_ref().is_some_and(Result::is_err);
         seen.declared = declared;
-        if refused {
+        // A rotation that was started is finished all the same.
+        if refused && seen.current().is_none() {
             return Ok(());
         }
         context.memory.remember(&seen.ownership.uid, |memory| memory.accepted = Some(circumstances.clone()));
@@ -286,7 +384,7 @@ async fn ask_platform(
         seen.family = Some(family);
     }
     if let (Some(id), None) = (&status.client_id, &status.intent)
-        && (edited || seen.memory.missing_since.is_some())
+        && (edited || seen.memory.missing_since.is_some() || seen.turn == Turn::Granted)
     {
         seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
         seen.memory = context.memory.recall(&seen.ownership.uid);
