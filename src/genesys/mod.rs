@@ -29,6 +29,7 @@ mod testing;
 mod token;
 mod token_source;
 mod transport;
+mod usage;
 
 pub use budget::{Budget, BudgetExhausted, Permit};
 pub use clients::Scan;
