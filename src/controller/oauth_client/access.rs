@@ -102,7 +102,7 @@ mod tests {
             grant_types: strings(&["ClientCredentials"]),
             roles: strings(roles),
             divisions: strings(divisions),
-            scopes: vec![],
+            ..AccessRule::default()
         }
     }
 
