@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
     Binding, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization, RetiringClient,
-    RetiringState,
+    RetiringState, WrittenIntegrationCredential,
 };
 
 /// Desired state of one OAuth client of Genesys Cloud.
