@@ -1,7 +1,7 @@
 //! The CRDs: fresh in `crds/`, within the bounds that a real, current API server sets, documented field by field, and each CEL rule with an
 //! accepted and a rejected object. Runs no server.
 
-use genesys_oauth_operator::api::{self, GenesysOAuthClient, GenesysOrganization};
+use genesys_oauth_operator::api::{self, GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy};
 use kube::core::cel::{compile_schema, validate_cel, validate_cel_update};
 use serde_json::{Value, json};
 

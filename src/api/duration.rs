@@ -32,6 +32,12 @@ pub(super) use seconds;
 pub struct UnitDuration(Duration);
 
 impl UnitDuration {
+    /// A length that was computed: it is shown in the largest unit that is exact, and may have more digits than people may write.
+    #[must_use]
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
     /// The length, in seconds.
     #[must_use]
     pub fn as_duration(self) -> Duration {
@@ -46,7 +52,7 @@ impl From<UnitDuration> for Duration {
 }
 
 /// Why a text is no duration; says what to write instead.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no duration: write one integer of at most five digits and one unit, such as 30s, 15m, 12h or 90d (0s for none)")]
 pub struct InvalidDuration(String);
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{duration::DurationText, rotation_policy::RotationStrategy};
+use super::rotation_policy::RotationStrategy;
 
 /// Since when a policy holds, and how the clients that follow it stand.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -38,6 +38,15 @@ pub struct FleetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<i64>,
 
+    /// A digest of the policy under which failures are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub policy_digest: Option<String>,
+
+    /// When the policy last changed in any field: failures before do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures_since: Option<Timestamp>,
+
     /// Scheduled rotations that failed in a row, one entry a client, the newest last. A success empties the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
@@ -54,24 +63,29 @@ pub struct FleetStatus {
     pub next_rotation: Option<String>,
 }
 
-/// A policy's durations, as they came out.
+/// A policy's durations, as they came out: text such as `30d`, in the largest unit that is exact.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct EffectivePolicy {
     /// How old a credential gets before its rotation is due.
-    pub interval: DurationText,
+    #[schemars(length(max = 16))]
+    pub interval: String,
     /// The age that no credential should reach.
-    pub max_age: DurationText,
+    #[schemars(length(max = 16))]
+    pub max_age: String,
     /// How long before that deadline CredentialExpiring becomes True.
-    pub warn_before: DurationText,
+    #[schemars(length(max = 16))]
+    pub warn_before: String,
     /// How credentials are replaced.
     pub strategy: RotationStrategy,
     /// How long the old client works on at least. Absent with Regenerate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlap_minimum: Option<DurationText>,
+    #[schemars(length(max = 16))]
+    pub overlap_minimum: Option<String>,
     /// How long the old client works on at most. Absent with Regenerate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlap_maximum: Option<DurationText>,
+    #[schemars(length(max = 16))]
+    pub overlap_maximum: Option<String>,
 }
 
 /// A scheduled rotation that failed.
@@ -85,13 +99,10 @@ pub struct RotationFailure {
     pub at: Timestamp,
 }
 
-/// Since when scheduled rotations stand still, and under which policy.
+/// Since when scheduled rotations stand still.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Halt {
-    /// Since when. A requested rotation that succeeds after this ends it.
+    /// Since when. A requested rotation that succeeds after this ends it, and so does a change of the policy.
     pub since: Timestamp,
-    /// A digest of the policy that was halted. A policy of another digest is not.
-    #[schemars(length(max = 16))]
-    pub policy_digest: String,
 }

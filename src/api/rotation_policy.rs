@@ -38,6 +38,27 @@ const OVERLAP_IS_ORDERED: &str = concat!(
     " / 2 : 86400)"
 );
 
+// The words of the rules, which the reconciler says too where it reads the durations.
+
+/// What a person reads when `INTERVAL_IS_AN_HOUR` does not hold.
+pub const INTERVAL_TOO_SHORT: &str = "interval must be at least 1h: write for example 1h, 12h or 30d";
+/// What a person reads when `MAX_AGE_IS_LONGER` does not hold.
+pub const MAX_AGE_TOO_SHORT: &str = "maxAge must be longer than interval, or a credential would be too old before it is rotated: raise maxAge, or remove it for twice the interval";
+/// What a person reads when `WARNING_FITS` does not hold.
+pub const WARNING_TOO_LONG: &str =
+    "warnBefore must be at most maxAge - interval (without maxAge: at most interval): lower it, or raise maxAge";
+/// What a person reads when `OVERLAP_IS_OF_REPLACE` does not hold.
+pub const OVERLAP_OF_REGENERATE: &str =
+    "strategy Regenerate resets the secret in place and has no overlap: remove overlap, or set strategy: Replace";
+/// What a person reads when `OVERLAP_ENDS` does not hold.
+pub const OVERLAP_TOO_LONG: &str =
+    "overlap.maximum must be shorter than interval, so that a rotation ends before the next one: lower it, or raise interval";
+/// What a person reads when `OVERLAP_IS_ORDERED` does not hold.
+pub const OVERLAP_MINIMUM_TOO_LONG: &str =
+    "overlap.minimum must be at most overlap.maximum (without it: half of interval, at most 24h): lower minimum, or set a longer maximum";
+/// What a person reads when a window has no length.
+pub const WINDOW_EMPTY: &str = "the duration of a window must be longer than 0s: write for example 4h";
+
 /// When the credentials of clients are replaced, and how. Also the form of a GenesysOrganization's `rotationDefaults`.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[kube(
@@ -65,18 +86,12 @@ const OVERLAP_IS_ORDERED: &str = concat!(
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new(INTERVAL_IS_AN_HOUR)
-        .message("interval must be at least 1h: write for example 1h, 12h or 30d"),
-    validation = Rule::new(MAX_AGE_IS_LONGER)
-        .message("maxAge must be longer than interval, or a credential would be too old before it is rotated: raise maxAge, or remove it for twice the interval"),
-    validation = Rule::new(WARNING_FITS)
-        .message("warnBefore must be at most maxAge - interval (without maxAge: at most interval): lower it, or raise maxAge"),
-    validation = Rule::new(OVERLAP_IS_OF_REPLACE)
-        .message("strategy Regenerate resets the secret in place and has no overlap: remove overlap, or set strategy: Replace"),
-    validation = Rule::new(OVERLAP_ENDS)
-        .message("overlap.maximum must be shorter than interval, so that a rotation ends before the next one: lower it, or raise interval"),
-    validation = Rule::new(OVERLAP_IS_ORDERED)
-        .message("overlap.minimum must be at most overlap.maximum (without it: half of interval, at most 24h): lower minimum, or raise maximum")
+    validation = Rule::new(INTERVAL_IS_AN_HOUR).message(INTERVAL_TOO_SHORT),
+    validation = Rule::new(MAX_AGE_IS_LONGER).message(MAX_AGE_TOO_SHORT),
+    validation = Rule::new(WARNING_FITS).message(WARNING_TOO_LONG),
+    validation = Rule::new(OVERLAP_IS_OF_REPLACE).message(OVERLAP_OF_REGENERATE),
+    validation = Rule::new(OVERLAP_ENDS).message(OVERLAP_TOO_LONG),
+    validation = Rule::new(OVERLAP_IS_ORDERED).message(OVERLAP_MINIMUM_TOO_LONG)
 )]
 pub struct RotationPolicySpec {
     /// How old a credential gets before its rotation is due: one integer and one unit of s, m, h, d, at least 1h; for example `30d`.
@@ -176,7 +191,7 @@ pub struct RotationWindow {
     pub schedule: String,
 
     /// How long it stays open, in elapsed time; longer than 0s.
-    #[x_kube(validation = Rule::new("!self.startsWith('0')").message("the duration of a window must be longer than 0s: write for example 4h"))]
+    #[x_kube(validation = Rule::new("!self.startsWith('0')").message(WINDOW_EMPTY))]
     pub duration: DurationText,
 
     /// The time zone of schedule, by its IANA name, for example `Europe/Berlin`. Absent: Etc/UTC.
