@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{api::duration::UnitDuration, genesys::CustomEndpoint};
+
+/// Whether workloads may be restarted when a rotation publishes a new credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RolloutTargets {
+    /// Objects with `rolloutTargets` are told that they can't be.
+    #[default]
+    Forbidden,
+    /// They may, where the operator's role allows it to get and patch them.
+    Allowed,
+}
 
 /// Flags of `run`. Each is an environment variable too: `--call-timeout` is `GENESYS_OAUTH_OPERATOR_CALL_TIMEOUT`.
 #[derive(Args, Clone, Debug)]
@@ -56,6 +66,10 @@ pub struct Settings {
     /// How many objects are worked at the same time
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_MAX_CONCURRENT_RECONCILES", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub max_concurrent_reconciles: u16,
+
+    /// Whether the workloads that objects name as rolloutTargets may be restarted; the operator's role must allow it too
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_ROLLOUT_TARGETS", value_enum, default_value_t, ignore_case = true)]
+    pub rollout_targets: RolloutTargets,
 }
 
 impl Settings {

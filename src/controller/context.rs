@@ -5,7 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::Client;
 
-use super::{fleet::{Fleet, Policies}, memory::Memory, sessions::Sessions};
+use super::{
+    fleet::{Fleet, Policies},
+    memory::Memory,
+    sessions::Sessions,
+};
 use crate::{
     genesys::{Regions, Transport},
     marker::{NONCE_LENGTH, nonce},

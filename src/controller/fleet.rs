@@ -199,6 +199,8 @@ mod tests {
 
     #[test]
     fn requests_come_before_urgent_ones_and_those_before_due_ones() {
-        assert!(Rank::Requested(at(9)) < Rank::Urgent(at(1)) && Rank::Urgent(at(9)) < Rank::Due(at(1)) && Rank::Due(at(1)) < Rank::Due(at(2)));
+        assert!(
+            Rank::Requested(at(9)) < Rank::Urgent(at(1)) && Rank::Urgent(at(9)) < Rank::Due(at(1)) && Rank::Due(at(1)) < Rank::Due(at(2))
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What this process remembers of each object between passes. Everything in it may be lost at any time: it saves calls and waiting, never correctness.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -100,6 +100,8 @@ pub struct Recollection {
     pub unheeded: Option<(i64, Option<Timestamp>)>,
     /// What was in force when access was granted last.
     pub accepted: Option<Circumstances>,
+    /// Rollout targets that were said to be absent, by revision.
+    pub absent_targets: BTreeSet<(i64, String)>,
     /// Failures in a row.
     pub failures: u32,
     /// The pause after the last failure.

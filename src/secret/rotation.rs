@@ -3,10 +3,7 @@
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{
-    Credential, DATA_DIGEST, Found, Ownership, Published, RELOADER_MATCH, Surroundings,
-    build, data_digest, read,
-};
+use super::{Credential, DATA_DIGEST, Found, Ownership, Published, RELOADER_MATCH, Surroundings, build, data_digest, read};
 use crate::keys::KeyMap;
 
 /// The ending of a rotation Secret's name, which no other Secret of ours may have.
@@ -38,7 +35,9 @@ impl RotationSecret {
     #[must_use]
     pub fn credential_of(&self, client_id: &str) -> Option<&Credential> {
         let both = [Some(&self.next.credential), self.former.as_ref()];
-        both.into_iter().flatten().find(|credential| self.next.intact && credential.client_id == client_id && credential.client_secret.is_some())
+        both.into_iter()
+            .flatten()
+            .find(|credential| self.next.intact && credential.client_id == client_id && credential.client_secret.is_some())
     }
 
     /// The highest revision in it.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
-    Binding, DeletionTime, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization, RetiringClient,
-    RetiringState,
+    Binding, DeletionTime, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization,
+    RetiringClient, RetiringState, WrittenIntegrationCredential,
 };
 
 /// Desired state of one OAuth client of Genesys Cloud.

@@ -51,7 +51,7 @@ pub enum IssuedBy {
 }
 
 /// A rotation that is under way.
-#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct CurrentRotation {
     /// How it rotates.
@@ -185,6 +185,32 @@ pub enum RotationResult {
 }
 
 impl CurrentRotation {
+    /// A rotation that begins now and has done nothing yet.
+    #[must_use]
+    pub fn new(strategy: RotationStrategy, trigger: Trigger, request: Option<String>, started_at: Timestamp) -> Self {
+        let step = match strategy {
+            RotationStrategy::Replace => RotationStep::Creating,
+            RotationStrategy::Regenerate => RotationStep::Regenerating,
+        };
+        Self {
+            strategy,
+            trigger,
+            request,
+            started_at,
+            step,
+            overlap: RecordedOverlap::default(),
+            secret_name: None,
+            client_id: None,
+            nonce: None,
+            revision: None,
+            issued_at: None,
+            synced_generation: None,
+            former_client_id: None,
+            former_revision: None,
+            published_at: None,
+        }
+    }
+
     /// Whether the new credential is in the Secret that workloads read.
     #[must_use]
     pub fn is_published(&self) -> bool {

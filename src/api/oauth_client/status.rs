@@ -123,6 +123,11 @@ pub struct GenesysOAuthClientStatus {
     #[schemars(length(max = 256))]
     pub last_handled_abort_request: Option<String>,
 
+    /// The credentials of Genesys Cloud integrations that received a credential of this object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub integration_credentials: Vec<WrittenIntegrationCredential>,
+
     /// Secrets of former names, kept for a while for workloads that still mount them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -237,6 +242,19 @@ pub struct Effective {
 pub struct Binding {
     /// Name of the Secret.
     pub name: String,
+}
+
+/// What was last written into a credential of a Genesys Cloud integration.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenIntegrationCredential {
+    /// The integration credential's id on the platform.
+    pub id: String,
+    /// The revision of the credential that it holds.
+    pub revision: i64,
+    /// When that was written, by the platform's clock: a later time means that somebody else wrote it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified_date: Option<Timestamp>,
 }
 
 /// A Secret of a former name.

@@ -18,8 +18,8 @@ use crate::{
     api::{
         GenesysOAuthClientStatus,
         condition::Reason,
-        rotation_policy::RotationStrategy,
         oauth_client::{DesiredState, Intent, IntentOperation, RetiringClient, RetiringState, rotation_status::Trigger},
+        rotation_policy::RotationStrategy,
     },
     genesys::ClientState,
     marker::Marker,
@@ -74,7 +74,8 @@ fn held_credential(seen: &Observation) -> Option<Plan> {
     let status = seen.status();
     let intent = status.intent.as_ref()?;
     let ours = intent.epoch == seen.epoch && intent.revision == held.revision;
-    let moment = (destination(&status) == Destination::Main && publication(&status) == Publication::Never).then(|| Moment::Creating("the issued credential is being stored".to_owned()));
+    let moment = (destination(&status) == Destination::Main && publication(&status) == Publication::Never)
+        .then(|| Moment::Creating("the issued credential is being stored".to_owned()));
     (ours && seen.local.is_ok() && matches!(seen.organization, Organization::Ready(..)))
         .then(|| Plan::steps(vec![Step::Publish(held.clone())], moment, Again::After(seen.times.roles)))
 }
@@ -242,7 +243,9 @@ fn client_in_the_way(seen: &Observation) -> Option<Plan> {
         {
             stalled(
                 Reason::DeactivatedOutside,
-                format!("somebody made client {id} inactive on the platform: activate it there, request a rotation, or set spec.state: Inactive"),
+                format!(
+                    "somebody made client {id} inactive on the platform: activate it there, request a rotation, or set spec.state: Inactive"
+                ),
             )
         }
         _ => None,
@@ -286,13 +289,7 @@ fn credential_lost(seen: &Observation) -> Option<Plan> {
         None => (false, format!("Secret {name:?} is gone or holds no current credential: it is written anew")),
     };
     if seen.object.spec.public_client {
-        let credential = Credential {
-            client_id,
-            client_secret: None,
-            revision,
-            issued_at: status.issued_at,
-            nonce: client_nonce(&status),
-        };
+        let credential = Credential { client_id, client_secret: None, revision, issued_at: status.issued_at, nonce: client_nonce(&status) };
         return Some(Plan::steps(vec![Step::StoreSecret(credential)], Some(Moment::SecretMissing(message)), Again::After(Duration::ZERO)));
     }
     // What is under way replaces it; a reset that did not help is done again.

@@ -9,9 +9,11 @@ pub mod cleanup;
 pub mod decide;
 pub mod integrations;
 pub mod mint;
+pub mod mint_check;
 pub mod moments;
 pub mod observation;
 pub mod observe;
+pub mod observe_platform;
 pub mod outlook;
 pub mod overlap;
 pub mod pass;
@@ -81,7 +83,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     controller = controller.watches(policies, watcher::Config::default(), move |policy| {
         let (name, namespace) = (policy.metadata.name.unwrap_or_default(), policy.metadata.namespace);
         let follows = |object: &GenesysOAuthClient| {
-            object.metadata.namespace == namespace && object.spec.rotation_policy_ref.as_ref().is_some_and(|reference| reference.name == name)
+            object.metadata.namespace == namespace
+                && object.spec.rotation_policy_ref.as_ref().is_some_and(|reference| reference.name == name)
         };
         by_policy.state().into_iter().filter(|object| follows(object)).map(|object| ObjectRef::from_obj(&*object)).collect::<Vec<_>>()
     });

@@ -88,7 +88,11 @@ impl Outlook {
 fn by_clock(dates: &Dates, now: Timestamp) -> Words {
     let deadline = whole_second(dates.expires_at);
     if now >= dates.expires_at {
-        (Status::True, Reason::Overdue, format!("the policy's deadline was {deadline}; the credential still works, as Genesys does not expire a secret"))
+        (
+            Status::True,
+            Reason::Overdue,
+            format!("the policy's deadline was {deadline}; the credential still works, as Genesys does not expire a secret"),
+        )
     } else if now >= dates.warn_at {
         (Status::True, Reason::DueSoon, format!("the policy's deadline is {deadline}; Genesys does not expire a secret by itself"))
     } else {
@@ -103,7 +107,9 @@ fn under_way(current: &CurrentRotation) -> (Reason, String) {
         RotationStep::Creating => (Reason::Creating, format!("a client is being created that replaces {former}")),
         RotationStep::Verifying => (Reason::Verifying, format!("client {next} is verified before it replaces {former}")),
         RotationStep::Publishing => (Reason::Publishing, format!("the credential of client {next} is being published")),
-        RotationStep::RollingOut => (Reason::RollingOut, format!("the credential of client {next} is published; what follows it is brought to it")),
+        RotationStep::RollingOut => {
+            (Reason::RollingOut, format!("the credential of client {next} is published; what follows it is brought to it"))
+        }
         RotationStep::Draining => {
             let ends = current.published_at.map_or(Timestamp::MAX, |at| super::decide::rotate::after(at, current.overlap.minimum_seconds));
             (Reason::Draining, format!("clients {next} and {former} both work, until {} at least", whole_second(ends)))

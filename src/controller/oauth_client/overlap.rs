@@ -128,7 +128,9 @@ pub async fn drain(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentRot
             match used(session, &former, current, seen.now).await {
                 Ok(0) => {}
                 Ok(requests) => {
-                    pass.note(format!("the former client made {requests} requests within the last quarter of an hour, and stays until it makes none"));
+                    pass.note(format!(
+                        "the former client made {requests} requests within the last quarter of an hour, and stays until it makes none"
+                    ));
                     pass.again = Again::After(IDLE_LOOK);
                     return Ok(());
                 }
@@ -168,4 +170,3 @@ async fn used(session: &Session, client_id: &str, current: &CurrentRotation, now
     let from = current.published_at.map_or(silent_since, |published| published.max(silent_since));
     session.platform.requests_of(client_id, from, now).await
 }
-

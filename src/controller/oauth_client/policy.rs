@@ -8,6 +8,7 @@ use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization, GenesysRotationPolicy,
         condition::whole_second,
+        duration::UnitDuration,
         fleet::FleetStatus,
         oauth_client::{
             Effective,
@@ -50,7 +51,12 @@ pub struct Applied {
 
 /// A policy object as it was read for the object that names it.
 #[must_use]
-pub fn named(policies: &Policies, name: &str, found: Option<&GenesysRotationPolicy>, organization: Option<&GenesysOrganization>) -> PolicyView {
+pub fn named(
+    policies: &Policies,
+    name: &str,
+    found: Option<&GenesysRotationPolicy>,
+    organization: Option<&GenesysOrganization>,
+) -> PolicyView {
     let title = format!("GenesysRotationPolicy {name:?}");
     let Some(policy) = found else {
         return PolicyView::NotReady(format!("{title} does not exist: create it, or correct spec.rotationPolicyRef"));
@@ -95,7 +101,7 @@ fn view(
 /// The greatest age that an organization allows.
 #[must_use]
 pub fn greatest_age(organization: Option<&GenesysOrganization>) -> Option<Duration> {
-    organization?.spec.max_credential_age.as_ref()?.parse().ok()
+    organization?.spec.max_credential_age.as_ref()?.parse().ok().map(UnitDuration::as_duration)
 }
 
 impl PolicyView {
@@ -120,8 +126,8 @@ impl PolicyView {
         effective.rotation_policy = Some(applied.title.clone());
         effective.strategy = Some(self.strategy(object));
         let durations = applied.policy.effective();
-        effective.max_age = durations.as_ref().map(|durations| durations.max_age.to_string());
-        effective.warn_before = durations.map(|durations| durations.warn_before.to_string());
+        effective.max_age = durations.as_ref().map(|durations| durations.max_age.clone());
+        effective.warn_before = durations.map(|durations| durations.warn_before.clone());
     }
 
     /// The rules by which a rotation goes, also one that is asked for where no policy applies.

@@ -10,7 +10,7 @@ use super::{
     cleanup,
     decide::{decide, published},
     observation::{Observation, Organization, SecretView},
-    observe,
+    observe, observe_platform,
     outlook::Outlook,
     pass::{Pass, delay},
     policy::keep_books,
@@ -75,7 +75,7 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
     if let Some(left) = pass.remember(|memory| memory.held_back(&circumstances, Instant::now())) {
         return Ok(Action::requeue(left));
     }
-    let seen = observe::far(context, near).await;
+    let seen = observe_platform::far(context, near).await;
     let public = seen.object.spec.public_client;
     let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
     pass.outlook = Some(Outlook::new(seen.policy.clone(), identity, public, &seen.timetable, &seen.turn));

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     observation::{ClientView, Observation, Organization, current_rotation},
-    observe::read_client,
+    observe_platform::read_client,
     overlap,
     pass::Pass,
     plan::Again,
@@ -129,7 +129,13 @@ async fn prove(
 }
 
 /// A disabled, an inactive and an unknown client give the same answer as a wrong secret; each ends the rotation, with its own words.
-async fn refuted(pass: &mut Pass<'_>, seen: &Observation, session: &Session, credential: &Credential, description: &str) -> Result<(), Error> {
+async fn refuted(
+    pass: &mut Pass<'_>,
+    seen: &Observation,
+    session: &Session,
+    credential: &Credential,
+    description: &str,
+) -> Result<(), Error> {
     let id = &credential.client_id;
     let why = match read_client(pass.context, session, &pass.uid(), id).await {
         Ok(ClientView::Present(client)) if client.state == ClientState::Active => {
@@ -165,7 +171,6 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
     let (credential, former) = (credential.clone(), current.former_client_id.clone());
     let synced = if matches!(seen.declared, Some(Ok(_))) { seen.object.metadata.generation } else { current.synced_generation };
     let published = (credential.client_id.clone(), credential.revision);
-    let issued_by = if current.trigger == Trigger::Abort { former_issuer(&pass.status.rotation) } else { Some(IssuedBy::Rotation) };
     pass.moment = None;
     pass.commit_outcome(move |status| {
         status.client_id = Some(credential.client_id.clone());
@@ -176,7 +181,10 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
         status.applied_state = Some(DesiredState::Active);
         status.synced_generation = synced;
         status.retiring.retain(|retiring| retiring.client_id != credential.client_id);
-        if let Some(former) = former.clone().filter(|former| *former != credential.client_id && status.retiring.iter().all(|retiring| retiring.client_id != *former)) {
+        if let Some(former) = former
+            .clone()
+            .filter(|former| *former != credential.client_id && status.retiring.iter().all(|retiring| retiring.client_id != *former))
+        {
             let (state, deletion) = if emergency {
                 (RetiringState::Inactivating, DeletionTime::AtOnce)
             } else {
@@ -185,7 +193,7 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
             status.retiring.push(RetiringClient { client_id: former, state, since: now, deletion, delete_after: None });
         }
         let rotation = status.rotation.get_or_insert_default();
-        rotation.issued_by = issued_by;
+        rotation.issued_by = Some(IssuedBy::Rotation);
         if let Some(current) = &mut rotation.current {
             current.step = RotationStep::RollingOut;
             current.published_at = Some(now);
@@ -210,11 +218,6 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
     tracing::info!(target: "audit", object = %format!("{}/{}", seen.ownership.namespace, seen.ownership.name), client = %client, revision, trigger = ?current.trigger, outcome = "published", "rotation");
     pass.again = Again::After(Duration::ZERO);
     Ok(())
-}
-
-/// What issued the credential that comes back with an abort is not known any more; a rotation that was taken back is no new issue.
-fn former_issuer(rotation: &Option<RotationStatus>) -> Option<IssuedBy> {
-    rotation.as_ref().and_then(|rotation| rotation.issued_by)
 }
 
 /// Writes the step of the rotation under way.

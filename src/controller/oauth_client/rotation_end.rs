@@ -67,9 +67,10 @@ fn retire_new(status: &mut GenesysOAuthClientStatus, current: &CurrentRotation, 
     if status.client_id.as_ref() == Some(&id) {
         return;
     }
+    let room = status.retiring.len() < MOST_RETIRING;
     match status.retiring.iter_mut().find(|retiring| retiring.client_id == id) {
         Some(retiring) => retiring.state = RetiringState::Inactivating,
-        None if status.retiring.len() < MOST_RETIRING => status.retiring.push(RetiringClient {
+        None if room => status.retiring.push(RetiringClient {
             client_id: id,
             state: RetiringState::Inactivating,
             since: now,
@@ -187,7 +188,6 @@ async fn give_back(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentRot
     };
     let next = Credential { revision: seen.highest_revision() + 1, ..former };
     rotation_store::store_both(pass, seen, &next, Some(&published)).await?;
-    let now = whole_second(seen.now);
     let (handled, generation) = (value.to_owned(), pass.status.synced_generation);
     let taken_back = current.clone();
     pass.commit_outcome(move |status| {
@@ -259,23 +259,8 @@ pub async fn decline(pass: &mut Pass<'_>, seen: &Observation, declined: &[Declin
             pass.event(EventType::Warning, "RequestDeclined", &format!("annotation {what}: {why}")).await;
             if one.asked == Asked::Rotate {
                 let now = whole_second(seen.now);
-                let refused = CurrentRotation {
-                    strategy: seen.policy.strategy(&seen.object),
-                    trigger: Trigger::Request,
-                    request: Some(one.value.clone()),
-                    started_at: now,
-                    step: RotationStep::Creating,
-                    overlap: crate::api::oauth_client::rotation_status::RecordedOverlap::default(),
-                    secret_name: None,
-                    client_id: None,
-                    nonce: None,
-                    revision: None,
-                    issued_at: None,
-                    synced_generation: None,
-                    former_client_id: None,
-                    former_revision: None,
-                    published_at: None,
-                };
+                let strategy = seen.policy.strategy(&seen.object);
+                let refused = CurrentRotation::new(strategy, Trigger::Request, Some(one.value.clone()), now);
                 record(&mut pass.status, &refused, RotationResult::Refused, why, now);
             }
         }

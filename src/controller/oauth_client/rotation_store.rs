@@ -1,7 +1,7 @@
 //! Keeps the rotation Secret (talks to the network): both credentials of a rotation, by the rules of every Secret of ours. Publishes nothing.
 
-use kube::{Api, runtime::events::EventType};
 use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, runtime::events::EventType};
 use tokio::time::Instant;
 
 use super::{
@@ -96,7 +96,9 @@ pub async fn store(pass: &mut Pass<'_>, seen: &Observation, credential: &Credent
     match store_both(pass, seen, credential, former.as_ref()).await {
         Ok(()) => {}
         Err(Error::ForeignSecret { name, detail }) => {
-            pass.note(format!("Secret {name:?} belongs to somebody else ({detail}): remove it; the issued credential waits in memory for its place"));
+            pass.note(format!(
+                "Secret {name:?} belongs to somebody else ({detail}): remove it; the issued credential waits in memory for its place"
+            ));
             pass.again = Again::Backoff;
             return Ok(());
         }

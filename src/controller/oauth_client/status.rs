@@ -247,7 +247,11 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             set(F, *reason, message),
             keep_expiring(facts),
             if never || refutes(*reason) || *reason == R::OrganizationChanged { not_scanned() } else { KEEP_DRIFT },
-            if refutes(*reason) || matches!(reason, R::Conflict | R::AccessDenied) { idle_unless_rotating(facts) } else { keep_rotating(facts) },
+            if refutes(*reason) || matches!(reason, R::Conflict | R::AccessDenied) {
+                idle_unless_rotating(facts)
+            } else {
+                keep_rotating(facts)
+            },
             set(F, R::Stalled, "a person must act: see Stalled"),
             set(T, *reason, message),
         ],

@@ -72,7 +72,8 @@ pub async fn update(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
     let draining = pass.status.retiring.iter().filter(|retiring| retiring.state == RetiringState::Draining);
     for id in draining.map(|retiring| retiring.client_id.clone()).filter(|id| *id != client.id).collect::<Vec<_>>() {
         if let Brought::Failed(why) = bring_to_spec(pass, seen, session, &id).await? {
-            pass.moment = Some(Moment::Updating(Delay::None, format!("client {id}, which drains, could not be brought to spec yet ({why})")));
+            pass.moment =
+                Some(Moment::Updating(Delay::None, format!("client {id}, which drains, could not be brought to spec yet ({why})")));
             pass.again = Again::Backoff;
             return Ok(());
         }

@@ -29,8 +29,15 @@ pub(super) fn intent_found(seen: &Observation) -> Option<Plan> {
         }
         Readiness::Open(_) => {}
     }
-    let mint =
-        |call| Step::Mint(Mint { call, revision: seen.highest_revision() + 1, attempt: intent.attempt + 1, counts: Counts::AsRecovery, rotation: None });
+    let mint = |call| {
+        Step::Mint(Mint {
+            call,
+            revision: seen.highest_revision() + 1,
+            attempt: intent.attempt + 1,
+            counts: Counts::AsRecovery,
+            rotation: None,
+        })
+    };
     let moment = recovering(&status, "the outcome of the last call was lost: the operator goes on from what it found");
     if intent.operation == IntentOperation::Reset {
         let call = MintCall::Reset { client_id: intent.client_id.clone()?, nonce: intent.nonce.clone() };

@@ -6,6 +6,7 @@ use super::{MOST_RETIRING, limited, published};
 use crate::{
     api::{
         GenesysOAuthClientStatus,
+        condition::whole_second,
         oauth_client::{
             DesiredState, RetiringState,
             rotation_status::{CurrentRotation, RecordedOverlap, RotationStep, Trigger},
@@ -84,7 +85,8 @@ pub(super) fn go_on(seen: &Observation, current: &CurrentRotation) -> Part {
         RotationStep::Verifying | RotationStep::Publishing => {
             // Roles of a client that worked before are known everywhere.
             let spread = if current.trigger == Trigger::Abort { Duration::ZERO } else { seen.times.roles };
-            let known = seen.memory.next_known.filter(|(revision, _)| Some(*revision) == current.revision).map_or(seen.instant, |(_, at)| at);
+            let known =
+                seen.memory.next_known.filter(|(revision, _)| Some(*revision) == current.revision).map_or(seen.instant, |(_, at)| at);
             let at = known + spread;
             if at <= seen.instant { Part::step(Step::Rotate) } else { Part::wait(at - seen.instant) }
         }
@@ -163,30 +165,21 @@ fn begin(seen: &Observation, trigger: Trigger, request: Option<&Request>) -> Par
     };
     let rules = seen.policy.rules(&seen.object);
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let started_at = whole_second(seen.now);
     let rotation = CurrentRotation {
-        strategy,
-        trigger,
-        request: request.map(|request| request.token.clone()),
-        started_at: crate::api::condition::whole_second(seen.now),
-        step: match strategy {
-            RotationStrategy::Replace => RotationStep::Creating,
-            RotationStrategy::Regenerate => RotationStep::Regenerating,
-        },
-        overlap: rules.overlap.map(|overlap| RecordedOverlap {
-            minimum_seconds: seconds(overlap.minimum),
-            maximum_seconds: seconds(overlap.maximum),
-            wait_for_rollouts: overlap.wait_for_rollouts,
-            wait_for_idle: overlap.wait_for_idle,
-        }).unwrap_or_default(),
+        overlap: rules
+            .overlap
+            .map(|overlap| RecordedOverlap {
+                minimum_seconds: seconds(overlap.minimum),
+                maximum_seconds: seconds(overlap.maximum),
+                wait_for_rollouts: overlap.wait_for_rollouts,
+                wait_for_idle: overlap.wait_for_idle,
+            })
+            .unwrap_or_default(),
         secret_name: (strategy == RotationStrategy::Replace).then(|| format!("{}{ROTATION_SUFFIX}", seen.object.secret_name())),
-        client_id: None,
-        nonce: None,
-        revision: None,
-        issued_at: None,
-        synced_generation: None,
         former_client_id: Some(client_id.clone()),
         former_revision: status.revision,
-        published_at: None,
+        ..CurrentRotation::new(strategy, trigger, request.map(|request| request.token.clone()), started_at)
     };
     let call = match strategy {
         RotationStrategy::Replace => MintCall::Create { nonce: None },
@@ -212,7 +205,8 @@ fn answered(seen: &Observation) -> Option<Step> {
             }
             Some(current) => {
                 let former = current.former_client_id.as_deref().unwrap_or_default();
-                let drains = seen.status().retiring.iter().any(|retiring| retiring.client_id == former && retiring.state == RetiringState::Draining);
+                let drains =
+                    seen.status().retiring.iter().any(|retiring| retiring.client_id == former && retiring.state == RetiringState::Draining);
                 if current.is_published() && (!drains || seen.credential_of(former).is_none()) {
                     declined.push(decline("the former client is out of service already: request another rotation"));
                 } else {
@@ -225,10 +219,12 @@ fn answered(seen: &Observation) -> Option<Step> {
         let decline = |why: &str| Declined { asked: Asked::Rotate, value: request.value.clone(), why: Some(why.to_owned()) };
         match seen.current() {
             _ if seen.object.spec.public_client => declined.push(decline("a public client has no secret that could be rotated")),
-            Some(current) if request.urgency == Urgency::Emergency && current.trigger != Trigger::Emergency => {
-                if current.strategy == RotationStrategy::Replace {
-                    return Some(Step::Escalate(request.value.clone()));
-                }
+            Some(current)
+                if request.urgency == Urgency::Emergency
+                    && current.trigger != Trigger::Emergency
+                    && current.strategy == RotationStrategy::Replace =>
+            {
+                return Some(Step::Escalate(request.value.clone()));
             }
             _ => {}
         }
@@ -241,5 +237,6 @@ pub(super) fn publish_was_cut_short(seen: &Observation) -> Option<Step> {
     let current = seen.current()?;
     let waits = matches!(current.step, RotationStep::Verifying | RotationStep::Publishing);
     let credential = published(seen)?;
-    (waits && Some(credential.revision) == current.revision && Some(&credential.client_id) == current.client_id.as_ref()).then_some(Step::Rotate)
+    (waits && Some(credential.revision) == current.revision && Some(&credential.client_id) == current.client_id.as_ref())
+        .then_some(Step::Rotate)
 }
