@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use genesys_cloud_simulator::{Fault, FaultKind, Operation};
-use genesys_oauth_operator::{api::condition::Reason, controller::oauth_client::pass::Pass, secret::Credential};
+use genesys_oauth_operator::{api::condition::Reason, controller::oauth_client::pass::Pass, genesys::ErrorClass, secret::Credential};
 use serde_json::json;
 
 use crate::bench::{Bench, organization, stale};
@@ -121,4 +121,30 @@ async fn a_write_without_an_answer_is_made_again_and_those_before_it_are_kept() 
     assert!(ids.iter().all(|id| bench.simulator.credential_works(id)));
     bench.simulator.plant(Fault::status(Operation::ListCredentials, 503));
     assert!(bench.write(&mut pass, &credential).await.is_err());
+}
+
+#[tokio::test]
+async fn one_that_is_named_twice_is_written_once() {
+    let bench = Bench::allowed().await;
+    let id = bench.integration("data actions");
+    let object = bench.declare(&json!({"integrationCredentials": [{"credential": "data actions"}, {"credential": id}]}));
+    let mut pass = Pass::new(&bench.context, &object);
+    let credential = bench.credential(5);
+    for _ in 0..2 {
+        assert_eq!(bench.write(&mut pass, &credential).await, Ok(None));
+        let names: Vec<_> = pass.status.integration_credentials.iter().map(|one| one.credential.as_str()).collect();
+        assert_eq!((names, bench.puts()), (vec!["data actions", id.as_str()], 1));
+    }
+}
+
+#[tokio::test]
+async fn one_that_the_platform_refuses_holds_back_no_other() {
+    let bench = Bench::allowed().await;
+    let ids = ["one", "two"].map(|name| bench.integration(name));
+    let object = bench.declare(&json!({"integrationCredentials": [{"credential": "one"}, {"credential": "two"}]}));
+    let mut pass = Pass::new(&bench.context, &object);
+    bench.simulator.plant(Fault::status(Operation::UpdateCredential, 400).times(1));
+    assert!(bench.write(&mut pass, &bench.credential(5)).await.is_err_and(|error| error.class() == ErrorClass::Rejected));
+    assert_eq!(ids.map(|id| bench.simulator.credential_works(&id)), [false, true]);
+    assert_eq!(pass.status.integration_credentials.len(), 1);
 }

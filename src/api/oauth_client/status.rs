@@ -248,6 +248,9 @@ pub struct Binding {
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WrittenIntegrationCredential {
+    /// What spec calls it: its name or its id.
+    #[schemars(length(max = 256))]
+    pub credential: String,
     /// The integration credential's id on the platform.
     pub id: String,
     /// The revision of the credential that it holds.
