@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     api::{
+        GenesysOrganization,
         condition::whole_second,
         oauth_client::{
             RetiringState,
@@ -38,35 +39,43 @@ const IDLE_LOOK: Duration = Duration::from_secs(300);
 /// For how long the old client must have been silent.
 const SILENCE: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 
-/// Brings integration credentials and rollout targets to a credential that is published. A first one restarts nothing.
+/// Brings integration credentials and rollout targets to a credential that is published. What stands in the way of one holds back no other.
 pub async fn follow(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential) -> Result<(), Error> {
     let Organization::Ready(organization, session) = &seen.organization else { return Ok(()) };
+    let refused = write_integrations(pass, seen, session, organization, credential).await;
+    if pass.status.carried_revision != Some(credential.revision) {
+        match rollouts::restart(pass, credential.revision).await? {
+            Some((reason, message)) => stalled(pass, reason, message),
+            None if !refused => pass.status.carried_revision = Some(credential.revision),
+            None => {}
+        }
+    }
+    pass.commit_status().await
+}
+
+/// Whether something stands in the way of writing the integration credentials; the pass says what.
+async fn write_integrations(
+    pass: &mut Pass<'_>,
+    seen: &Observation,
+    session: &Session,
+    organization: &GenesysOrganization,
+    credential: &Credential,
+) -> bool {
     match integrations::write(pass, session, organization, &seen.namespace_labels, credential).await {
         Ok(None) => {
             let any = !pass.object.spec.integration_credentials.is_empty();
             pass.status.carried_generation = pass.object.metadata.generation.filter(|_| any);
+            return false;
         }
-        Ok(Some((reason, message))) => {
-            stalled(pass, reason, message);
-            return Ok(());
-        }
+        Ok(Some((reason, message))) => stalled(pass, reason, message),
         Err(error) => {
             let (moment, again) = moment_of_error(&error, &pass.status);
             pass.note(format!("an integration credential could not be written yet: {}", error.cause()));
             pass.moment = matches!(moment, Moment::Stalled(..)).then_some(moment);
             pass.again = again;
-            return Ok(());
         }
     }
-    if pass.status.carried_revision != Some(credential.revision) {
-        if let Some((reason, message)) = rollouts::restart(pass, credential.revision).await? {
-            stalled(pass, reason, message);
-            return Ok(());
-        }
-        pass.status.carried_revision = Some(credential.revision);
-        pass.commit_status().await?;
-    }
-    Ok(())
+    true
 }
 
 fn stalled(pass: &mut Pass<'_>, reason: crate::api::condition::Reason, message: String) {
