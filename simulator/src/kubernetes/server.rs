@@ -97,7 +97,8 @@ async fn serve_connection(world: Arc<World>, stream: TcpStream) {
             if !world.knows(&user.name) {
                 return Ok(refusal(&ApiError::of_status(401)));
             }
-            ApiService::new(world, user).oneshot(request).await
+            let pace = world.pace();
+            ApiService::new(world, user).paced(pace).oneshot(request).await
         }
     });
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
