@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
 use crate::tempo::Speed;
 
@@ -36,7 +36,7 @@ pub struct Arguments {
 }
 
 /// What is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
     /// All goes well.
     Story,

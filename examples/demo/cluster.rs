@@ -32,7 +32,6 @@ pub const OURS: &str = "demo.genesys-operator.io/made-by-demo=true";
 
 /// A simulated platform and an operator in this process, at work on the cluster of a context.
 pub async fn world(context: &str) -> Result<World> {
-    install_crds(context)?;
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     let config = Config::from_kubeconfig(&options).await.with_context(|| format!("reading context {context} of the kubeconfig"))?;
     let clients = run::clients(config)?;
@@ -40,6 +39,7 @@ pub async fn world(context: &str) -> Result<World> {
     let clock = TokioClock::new(Timestamp::now());
     let flags = ["--organizations", OURS, "--watch-namespace", TEAM, "--watch-namespace", SANDBOX];
     refuse_strangers(administrator.clone()).await?;
+    install_crds(context)?;
     World::between(clients, administrator, clock, Speed::REAL, &flags).await
 }
 

@@ -34,10 +34,23 @@ fn main() -> ExitCode {
     match start(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("\ndemo: {error:#}");
+            eprintln!("\ndemo: {}", worded(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes. What the Kubernetes API refuses is told in its own words, and not as Rust prints them.
+fn worded(error: &anyhow::Error) -> String {
+    let mut words = vec![];
+    for cause in error.chain() {
+        if let Some(kube::Error::Api(refusal)) = cause.downcast_ref() {
+            words.push(refusal.message.clone());
+            break;
+        }
+        words.push(cause.to_string());
+    }
+    words.join(": ")
 }
 
 fn start(arguments: &Arguments) -> Result<()> {
@@ -46,10 +59,6 @@ fn start(arguments: &Arguments) -> Result<()> {
     runtime.block_on(async {
         tokio::spawn(tempo::drive(arguments.speed));
         let result = demo(arguments, &log).await;
-        if arguments.context.is_none() {
-            // It leads nowhere any more. That it is not there is as good.
-            let _ = std::fs::remove_file(&arguments.kubeconfig);
-        }
         if result.is_err() {
             print::say(&format!("\nThe operator's log: {}", log.display()));
         }
@@ -72,39 +81,43 @@ fn log_to_file(arguments: &Arguments) -> Result<PathBuf> {
 async fn demo(arguments: &Arguments, log: &Path) -> Result<()> {
     let (mut world, labels) = match &arguments.context {
         Some(context) => (cluster::world(context).await?, cluster::OURS),
-        None => (World::in_memory(arguments.speed, &arguments.kubeconfig).await?, ""),
+        None => (World::in_memory(arguments.speed).await?, ""),
     };
     let stage = world.stage.clone();
     let tour = Tour { arguments, log, platform_url: world.platform_url.clone() };
     tokio::spawn(narrator::narrate(stage.clone(), labels));
+    let kubeconfig = world.kubeconfig();
+    let played = async {
+        if arguments.script {
+            print::say("Each command stands for the same request to the Kubernetes API, made here without kubectl.\n");
+        }
+        world::furnish(&stage).await?;
+        // Now: who finds the file finds the objects of the tour.
+        kubeconfig.as_ref().map_or(Ok(()), |text| world::write_private(&arguments.kubeconfig, text))?;
+        play(arguments, &stage, &tour).await
+    };
     let result = tokio::select! {
-        result = play(arguments, &stage, &tour) => result,
+        result = played => result,
         error = world.operator_ended() => Err(error),
         stopped = stop(arguments) => stopped,
     };
+    // It leads nowhere any more; another demo may have written its own meanwhile.
+    if std::fs::read_to_string(&arguments.kubeconfig).is_ok_and(|found| Some(found) == kubeconfig) {
+        std::fs::remove_file(&arguments.kubeconfig)?;
+    }
     let cleared = if arguments.context.is_some() { cluster::clear(&stage).await } else { Ok(()) };
     result.and(cleared)
 }
 
 /// Shows what is to be shown; by itself, or for a person who then goes on with kubectl.
 async fn play(arguments: &Arguments, stage: &Stage, tour: &Tour<'_>) -> Result<()> {
-    let by_hand = !arguments.script;
-    if by_hand && arguments.show() == Show::Story {
-        tour.print();
-    }
-    if arguments.script {
-        print::say("Each command stands for the same request to the Kubernetes API, made here without kubectl.\n");
-    }
-    world::furnish(stage).await?;
     match arguments.show() {
         Show::Failures => failures::show(stage).await?,
         Show::Story if arguments.script => story::play(stage).await?,
         Show::Story => {}
     }
-    if by_hand {
-        if arguments.show() == Show::Failures {
-            tour.print();
-        }
+    if !arguments.script {
+        tour.print();
         std::future::pending::<()>().await;
     }
     print::say("\nThat was it: everything was as it should be.");

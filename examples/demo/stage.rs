@@ -67,11 +67,13 @@ impl Stage {
             "GenesysOAuthClient" => ApiResource::erase::<GenesysOAuthClient>(&()),
             _ => bail!("{place}: the demo applies no such kind"),
         };
-        object["metadata"]["labels"][DEMO_LABEL] = "true".into();
         // With it a later `kubectl apply` of the same file knows what it may remove. It would hold a Secret's values in the clear.
         if kind != "Secret" {
-            object["metadata"]["annotations"][LAST_APPLIED] = object.to_string().into();
+            object["metadata"]["annotations"] = json!({});
+            object["metadata"]["annotations"][LAST_APPLIED] = format!("{object}\n").into();
         }
+        // After the annotation, so that such an apply leaves the label alone.
+        object["metadata"]["labels"][DEMO_LABEL] = "true".into();
         let api: Api<DynamicObject> = match namespace.as_str() {
             "" => Api::all_with(self.client.clone(), &resource),
             namespace => Api::namespaced_with(self.client.clone(), namespace, &resource),
@@ -137,7 +139,8 @@ impl Stage {
     /// Obtains a token with the credential in a Secret, as an application would, and says what came.
     pub async fn token(&self, namespace: &str, secret: &str) -> Result<Value> {
         let data = self.secrets(namespace).get(secret).await?.data.unwrap_or_default();
-        let value = |key: &str| data.get(key).map(|value| String::from_utf8_lossy(&value.0).into_owned()).with_context(|| format!("no {key}"));
+        let value =
+            |key: &str| data.get(key).map(|value| String::from_utf8_lossy(&value.0).into_owned()).with_context(|| format!("no {key}"));
         let basic = BASE64_STANDARD.encode(format!("{}:{}", value("clientId")?, value("clientSecret")?));
         let request = http::Request::post(value("tokenUrl")?)
             .header("authorization", format!("Basic {basic}"))

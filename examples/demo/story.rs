@@ -130,7 +130,12 @@ async fn rest(stage: &Stage) -> Result<()> {
 async fn versions(stage: &Stage) -> Result<Vec<Option<String>>> {
     let clients = stage.clients(TEAM).list_metadata(&ListParams::default()).await?.items;
     let secrets = stage.secrets(TEAM).list_metadata(&ListParams::default()).await?.items;
-    Ok(clients.into_iter().map(|one| one.metadata).chain(secrets.into_iter().map(|one| one.metadata)).map(|one| one.resource_version).collect())
+    Ok(clients
+        .into_iter()
+        .map(|one| one.metadata)
+        .chain(secrets.into_iter().map(|one| one.metadata))
+        .map(|one| one.resource_version)
+        .collect())
 }
 
 /// How many calls have changed the platform. A token changes no client.

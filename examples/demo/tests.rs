@@ -16,24 +16,23 @@ use crate::{failures, stage::TEAM, story, tempo, tempo::Speed, world, world::Wor
 const FAST: &str = "1d=2s";
 
 /// A world with its beginning in it, whose time is driven.
-async fn begun(speed: &str) -> (World, tempfile::TempDir) {
+async fn begun(speed: &str) -> World {
     let speed: Speed = speed.parse().expect("a speed");
     tokio::spawn(tempo::drive(speed));
-    let folder = tempfile::tempdir().expect("a folder");
-    let world = World::in_memory(speed, &folder.path().join("deep/kubeconfig")).await.expect("a world");
+    let world = World::in_memory(speed).await.expect("a world");
     world::furnish(&world.stage).await.expect("the objects of examples/ are taken");
-    (world, folder)
+    world
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_story_ends_well() {
-    let (world, _folder) = begun(FAST).await;
+    let world = begun(FAST).await;
     story::play(&world.stage).await.expect("a story without a fault");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_scene_fails_when_the_platform_is_not_as_it_should_be() {
-    let (world, _folder) = begun(FAST).await;
+    let world = begun(FAST).await;
     world.stage.platform.add_client(&serde_json::json!({ "name": "stranger", "authorizedGrantType": "CODE" })).expect("added");
     let error = story::play(&world.stage).await.expect_err("three clients are not two");
     assert!(format!("{error:#}").contains("3 clients are on the platform"), "{error:#}");
@@ -41,15 +40,15 @@ async fn a_scene_fails_when_the_platform_is_not_as_it_should_be() {
 
 #[tokio::test(start_paused = true)]
 async fn every_failure_says_what_to_do() {
-    let (world, _folder) = begun(FAST).await;
+    let world = begun(FAST).await;
     failures::show(&world.stage).await.expect("every case ends as it should");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_on_the_socket_is_served_while_days_pass() {
-    let (world, folder) = begun("1d=1s").await;
+    let world = begun("1d=1s").await;
     let before = world.stage.clock.clone();
-    let kubeconfig = Kubeconfig::read_from(folder.path().join("deep/kubeconfig")).expect("a kubeconfig");
+    let kubeconfig = Kubeconfig::from_yaml(&world.kubeconfig().expect("a Kubernetes API")).expect("a kubeconfig");
     // The client has a runtime and a clock of its own, as kubectl has.
     let lived = std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

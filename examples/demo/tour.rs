@@ -31,7 +31,7 @@ impl Tour<'_> {
         };
         let commands: &[&str] = match self.arguments.show() {
             Show::Story => &[
-                "get goc -A",
+                "get goc",
                 "apply -f examples/client-credentials.yaml",
                 "wait goc/call-reporting -n contact-center --for=condition=Ready --timeout=2m",
                 "describe goc call-reporting -n contact-center",

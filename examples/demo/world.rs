@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     platform::{InProcess, WorldChance},
-    stage::Stage,
+    stage::{Stage, TEAM},
     tempo::Speed,
 };
 
@@ -46,18 +46,8 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: genesys-oauth-o
 subjects: [{kind: ServiceAccount, name: operator, namespace: genesys-oauth-operator}]
 ";
 /// Seconds where production waits for a minute: the simulated platform keeps to them.
-const WAITS: [&str; 10] = [
-    "--call-timeout",
-    "2s",
-    "--scan-timeout",
-    "4s",
-    "--consistency-window",
-    "1s",
-    "--role-propagation",
-    "0s",
-    "--refutation-window",
-    "3s",
-];
+const WAITS: [&str; 10] =
+    ["--call-timeout", "2s", "--scan-timeout", "4s", "--consistency-window", "1s", "--role-propagation", "0s", "--refutation-window", "3s"];
 /// How often a settled object is looked at, in real time; a Secret that somebody spoilt is noticed then.
 const RESYNC: Duration = Duration::from_secs(15);
 /// The same in production, in the world's time: no world looks more seldom.
@@ -73,12 +63,12 @@ pub struct World {
     pub platform_url: String,
     operator: JoinHandle<Result<(), StartError>>,
     _platform: Served,
-    _kubernetes: Option<kubernetes::Served>,
+    kubernetes: Option<kubernetes::Served>,
 }
 
 impl World {
-    /// A world in memory, whose Kubernetes API listens on loopback. The kubeconfig is written when it answers.
-    pub async fn in_memory(speed: Speed, kubeconfig: &Path) -> Result<Self> {
+    /// A world in memory, whose Kubernetes API listens on loopback.
+    pub async fn in_memory(speed: Speed) -> Result<Self> {
         let clock = TokioClock::new(Timestamp::now());
         let settings = kubernetes::Settings { pace: speed.whole_pace(), ..kubernetes::Settings::new(1, Arc::new(clock.clone())) };
         let kubernetes = Kubernetes::new(settings);
@@ -92,7 +82,6 @@ impl World {
         let clients = Clients { calls: operator.clone(), watches: operator };
         let administrator = Client::new(kubernetes.service(User::admin()), "default");
         let served = kubernetes.serve(([127, 0, 0, 1], 0).into()).await.context("listening on a loopback address")?;
-        write_private(kubeconfig, &served.kubeconfig("admin"))?;
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(speed.passes_in(FORGET)).await;
@@ -100,7 +89,7 @@ impl World {
             }
         });
         let mut world = Self::between(clients, administrator, clock, speed, &[]).await?;
-        world._kubernetes = Some(served);
+        world.kubernetes = Some(served);
         Ok(world)
     }
 
@@ -123,7 +112,12 @@ impl World {
         };
         let operator = tokio::spawn(run::operate(parts, std::future::pending()));
         let stage = Stage { client: administrator, platform, clock, speed };
-        Ok(Self { stage, platform_url: served.url(), operator, _platform: served, _kubernetes: None })
+        Ok(Self { stage, platform_url: served.url(), operator, _platform: served, kubernetes: None })
+    }
+
+    /// The kubeconfig of an administrator, if this world has a Kubernetes API of its own.
+    pub fn kubeconfig(&self) -> Option<String> {
+        self.kubernetes.as_ref().map(|served| served.kubeconfig_in("admin", TEAM))
     }
 
     /// Resolves if the operator ends, which it never should.
@@ -163,7 +157,7 @@ fn rights() -> Option<&'static str> {
 }
 
 /// Writes a file that nobody else may read, and the folders that it needs.
-fn write_private(file: &Path, text: &str) -> Result<()> {
+pub fn write_private(file: &Path, text: &str) -> Result<()> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
     let write = || {
         std::fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;

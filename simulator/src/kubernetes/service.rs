@@ -96,8 +96,8 @@ async fn answer(world: &Arc<World>, user: &User, request: &Request, pace: u32) -
                 let told = format!("forbidden: User {:?} cannot get path {:?}", user.name, request.path);
                 return Ok(refusal(&ApiError::new(403, "Forbidden", told)));
             }
-            let page = pages::page(&world.lock().state, request);
-            return Ok(response(page.status, page.media_type, full(page.body)));
+            let shown = pages::page(&world.lock().state, request);
+            return Ok(response(shown.status, shown.media_type, full(shown.body)));
         }
     };
     let fault = world.faults().on_request(&user.name, &target);
