@@ -42,7 +42,7 @@ fn is(file: &str, names: &[&str]) -> bool {
 
 #[test]
 fn every_file_opens_with_a_sentence() {
-    for folder in ["src", "simulator", "tests"] {
+    for folder in ["src", "simulator", "tests", "examples"] {
         for (file, text) in rust_files(folder) {
             let first = text.lines().next().unwrap_or_default();
             let sentence = first.strip_prefix("//! ").or_else(|| first.strip_prefix("/*! ")).unwrap_or_default();
@@ -53,7 +53,7 @@ fn every_file_opens_with_a_sentence() {
 
 #[test]
 fn files_stay_rooms() {
-    for folder in ["src", "simulator", "tests"] {
+    for folder in ["src", "simulator", "tests", "examples"] {
         for (file, text) in rust_files(folder) {
             let lines = text.lines().count();
             assert!(lines <= MOST_LINES, "{file} has {lines} lines: make it two rooms");
