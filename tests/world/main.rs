@@ -3,4 +3,5 @@
 
 mod crash;
 mod lifecycle;
+mod rotation;
 mod world;
