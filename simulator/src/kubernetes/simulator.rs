@@ -177,6 +177,12 @@ impl Kubernetes {
         self.world.faults().plant(fault, resource_version)
     }
 
+    /// The planted faults that are not spent.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        self.world.faults().all()
+    }
+
     /// Takes a fault away, and lets every watch look again.
     pub fn clear_fault(&self, id: FaultId) {
         self.world.faults().clear(id);
