@@ -4,59 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use genesys_cloud_simulator::{Fault, FaultKind, Operation, kubernetes::Verb};
-use serde_json::json;
 
-use crate::{scenario::once, world::World};
+use crate::{scenario::once, stories::Story, world::World};
 
-const NAME: &str = "billing";
 const VERBS: [Verb; 5] = [Verb::Get, Verb::Create, Verb::Update, Verb::Patch, Verb::Delete];
-
-/// What is going on when the operator ends.
-#[derive(Clone, Copy, Debug)]
-enum Story {
-    Create,
-    Update,
-    Delete,
-}
-
-async fn begin(story: Story, world: &World) {
-    if !matches!(story, Story::Create) {
-        world.declare(NAME, &json!({}));
-        world.settles(NAME).await;
-    }
-}
-
-async fn act(story: Story, world: &World) {
-    match story {
-        Story::Create => world.declare(NAME, &json!({})),
-        Story::Update => world.declare(NAME, &json!({ "accessTokenValiditySeconds": 7200 })),
-        Story::Delete => world.remove("genesysoauthclients", NAME).await,
-    }
-}
-
-async fn ends_well(story: Story, world: &World) {
-    match story {
-        Story::Create => world.settles(NAME).await,
-        Story::Update => {
-            world.settles(NAME).await;
-            assert_eq!(world.client_of(NAME).access_token_validity_seconds, 7200);
-        }
-        Story::Delete => world.goes(NAME).await,
-    }
-}
 
 /// Ends the operator at one point, starts another one, and looks whether all is well. False if the point was never reached.
 fn cell(story: Story, plan: impl Fn(&Arc<World>)) -> bool {
     let (struck, _) = once(7, async |world| {
-        begin(story, world).await;
+        story.begin(world).await;
         plan(world);
-        act(story, world).await;
+        story.act(world).await;
         let ended = world.until("the end", |world| (!world.runs()).then_some(()));
         let struck = tokio::time::timeout(Duration::from_secs(300), ended).await.is_ok();
         if struck {
             world.start();
         }
-        ends_well(story, world).await;
+        story.ends_well(world).await;
         struck
     });
     struck
@@ -65,11 +29,11 @@ fn cell(story: Story, plan: impl Fn(&Arc<World>)) -> bool {
 /// One answer of the Kubernetes API is lost, and the operator lives on. False if the point was never reached.
 fn lost(story: Story, verb: Verb, skip: u32) -> bool {
     let (struck, _) = once(8, async |world| {
-        begin(story, world).await;
+        story.begin(world).await;
         let before = world.requests(verb);
         world.lose_kubernetes(verb, skip);
-        act(story, world).await;
-        ends_well(story, world).await;
+        story.act(world).await;
+        story.ends_well(world).await;
         world.requests(verb) - before > skip as usize
     });
     struck
@@ -126,7 +90,7 @@ fn delete_survives_an_end_after_every_request() {
 
 #[test]
 fn every_answer_of_the_kubernetes_api_may_be_lost_once() {
-    let cells: usize = [Story::Create, Story::Update, Story::Delete].into_iter().map(every_lost_answer).sum();
+    let cells: usize = Story::ALL.into_iter().map(every_lost_answer).sum();
     assert!(cells >= 25, "{cells} cells");
 }
 
@@ -145,10 +109,10 @@ fn every_answer_of_the_platform_may_be_lost_once() {
     ];
     for (story, operation) in cells {
         let (spent, _) = once(9, async |world| {
-            begin(story, world).await;
+            story.begin(world).await;
             world.simulator.plant(Fault::on(operation, FaultKind::LostResponse).times(1));
-            act(story, world).await;
-            ends_well(story, world).await;
+            story.act(world).await;
+            story.ends_well(world).await;
             world.simulator.faults().is_empty()
         });
         assert!(spent, "{story:?}: no {operation:?} came");

@@ -67,14 +67,15 @@ impl World {
             if let Some(found) = probe(self) {
                 return found;
             }
-            let objects = self.list("genesysoauthclients").into_iter().chain(self.list("genesysorganizations"));
-            assert!(
-                Instant::now() < deadline,
-                "waited in vain for {what}: {}",
-                objects.map(|object| format!("\n{}: {}", object["metadata"]["name"], summary(Some(&object)))).collect::<String>()
-            );
+            assert!(Instant::now() < deadline, "waited in vain for {what}: {}", self.told());
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// All conditions of all objects, for messages.
+    fn told(&self) -> String {
+        let objects = self.list("genesysoauthclients").into_iter().chain(self.list("genesysorganizations"));
+        objects.map(|object| format!("\n{}: {}", object["metadata"]["name"], summary(Some(&object)))).collect()
     }
 
     /// Waits until a client's object shows `Type=Status` or `Type=Status/Reason`.

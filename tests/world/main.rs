@@ -4,6 +4,7 @@
 //! `world` holds both sides and the operator, `look` asks them, `scenario` tells a story and closes it by what `rest` demands of every
 //! world; `turnstile` makes a seed repeat its run. The other files are stories.
 
+mod api_faults;
 mod crash;
 mod determinism;
 mod lifecycle;
@@ -12,5 +13,7 @@ mod objects;
 mod process;
 mod rest;
 mod scenario;
+mod stories;
 mod turnstile;
+mod watch_faults;
 mod world;

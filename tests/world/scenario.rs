@@ -19,6 +19,9 @@ const QUIET: Duration = Duration::from_secs(660);
 /// How long a second operator is watched: it looks at every object at its start, and twice after that.
 const SECOND_LOOK: Duration = Duration::from_secs(1300);
 
+/// The most requests of the Kubernetes API at rest, for each object, in the time of a second look.
+const CALM: usize = 60;
+
 /// Everything that happened in a world.
 #[derive(PartialEq, Eq)]
 pub struct Trace {
@@ -133,11 +136,13 @@ async fn close(world: &World) {
         assert!(breaches.is_empty(), "{when}: {breaches:#?}");
     };
     demand("at rest");
-    let before = world.writes();
+    let (before, requests) = (world.writes(), world.kubernetes.log().len());
     world.kill();
     world.start();
     tokio::time::sleep(SECOND_LOOK).await;
     let log = world.kubernetes.log();
+    let (asked, objects) = (log.len() - requests, world.list("genesysoauthclients").len());
+    assert!(asked <= CALM * (objects + 1), "{asked} requests at rest, with {objects} clients");
     let written: Vec<_> = log.iter().rev().filter(|request| request.wrote).take(3).collect();
     assert_eq!(world.writes(), before, "a second operator writes; the last writes were {written:#?}");
     demand("under a second operator");
