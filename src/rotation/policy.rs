@@ -195,14 +195,14 @@ impl Terms {
             return Err(PolicyRefusal::Rule(rules::MAX_AGE_TOO_SHORT));
         }
         let warn_before = optional("warnBefore", spec.warn_before.as_ref())?;
-        if warn_before.is_some_and(|warning| warning > max_age - interval) {
+        if warn_before.is_some_and(|warning| warning > max_age.checked_sub(interval).unwrap()) {
             return Err(PolicyRefusal::Rule(rules::WARNING_TOO_LONG));
         }
         Ok(Self { interval, max_age, warn_before, overlap: Overlap::parse(spec, interval)? })
     }
 
     fn warning(&self, interval: Duration, max_age: Duration) -> Duration {
-        self.warn_before.unwrap_or_else(|| LONGEST_WARNING.min((max_age - interval) / 2))
+        self.warn_before.unwrap_or_else(|| LONGEST_WARNING.min(max_age.checked_sub(interval).unwrap() / 2))
     }
 
     /// The schedule of the policy alone.
@@ -218,7 +218,9 @@ impl Terms {
         let share = portion(self.interval, max_age, self.max_age).max(max_age / 2);
         let interval = shrunk(self.interval, share);
         let warn_before = match self.warn_before {
-            Some(warning) => shrunk(warning, portion(warning, max_age - interval, self.max_age - self.interval)),
+            Some(warning) => {
+                shrunk(warning, portion(warning, max_age.checked_sub(interval).unwrap(), self.max_age.checked_sub(self.interval).unwrap()))
+            }
             None => self.warning(interval, max_age),
         };
         let beside_windows = max_age.saturating_sub(warn_before).saturating_sub(alone.longest_gap);

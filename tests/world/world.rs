@@ -9,31 +9,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use clap::Parser;
 use futures::future::BoxFuture;
 use genesys_cloud_simulator::{
-    Clock as _, ConnectionClosed, OPERATOR_CLIENT_ID, OPERATOR_CLIENT_SECRET, Simulator, TokioClock,
+    Clock as _, OPERATOR_CLIENT_ID, OPERATOR_CLIENT_SECRET, Simulator, TokioClock,
     kubernetes::{Fault, FaultKind, GroupResource, Kubernetes, User, Verb},
 };
 use genesys_oauth_operator::{
     api,
-    controller::{
-        self, Clients,
-        context::{Chance, Context},
-        memory::Memory,
-        sessions::Sessions,
-    },
-    genesys::{CustomEndpoint, Limits, Regions, Transport, TransportError},
-    observability::events::Events,
+    controller::{Clients, context::Chance},
+    genesys::{Limits, Transport, TransportError},
+    observability::events::Audience,
+    run::{self, Parts},
     settings::Settings,
 };
-use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tower::ServiceExt as _;
 
 /// The user that the operator is to the Kubernetes API.
 pub const OPERATOR: &str = "operator";
@@ -84,18 +77,8 @@ impl std::fmt::Debug for Wire {
 impl Transport for Wire {
     fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
         Box::pin(async move {
-            let answer = async {
-                let request = request.map(axum::body::Body::from);
-                let Ok(response) = self.simulator.router().oneshot(request).await;
-                if response.extensions().get::<ConnectionClosed>().is_some() {
-                    return Err(TransportError::Lost("the connection closed".into()));
-                }
-                let (parts, body) = response.into_parts();
-                let body = body.collect().await.map_err(|error| TransportError::Lost(error.to_string()))?;
-                Ok(http::Response::from_parts(parts, body.to_bytes()))
-            };
-            let result =
-                tokio::time::timeout(limits.timeout, answer).await.unwrap_or_else(|_| Err(TransportError::Lost("timed out".into())));
+            let answer = tokio::time::timeout(limits.timeout, self.simulator.exchange(request)).await;
+            let result = answer.unwrap_or_else(|late| Err(late.into())).map_err(|error| TransportError::Lost(error.to_string()));
             let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
             let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(at, _)| *at == number);
             if let Some((_, end)) = end {
@@ -105,12 +88,6 @@ impl Transport for Wire {
             result
         })
     }
-}
-
-#[derive(Parser)]
-struct Flags {
-    #[command(flatten)]
-    settings: Settings,
 }
 
 /// One world.
@@ -154,21 +131,15 @@ impl World {
     pub fn start(&self) {
         let user = || User::named(OPERATOR);
         let client = Client::new(self.kubernetes.service(user()), "default");
-        let clients = Clients { calls: client.clone(), watches: client.clone() };
-        let endpoint: CustomEndpoint = "simulated=http://127.0.0.1,http://127.0.0.1".parse().expect("an endpoint");
-        let context = Arc::new(Context {
-            client: client.clone(),
-            settings: Flags::parse_from(["operator"]).settings,
-            regions: Regions::compiled().with_endpoints([endpoint]),
+        let flags = ["--cluster-id", "cluster", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1"];
+        let parts = Parts {
+            clients: Clients { calls: client.clone(), watches: client },
             transport: self.wire.clone(),
             chance: self.chance.clone(),
-            memory: Memory::default(),
-            sessions: Sessions::default(),
-            events: Events::none(),
-            epoch: genesys_oauth_operator::marker::nonce(self.chance.bytes()),
-            cluster_id: "cluster".into(),
-        });
-        let task = tokio::spawn(async move { controller::run(&clients, context, std::future::pending()).await });
+            audience: Audience::Nobody,
+            settings: Settings::from_flags(flags).expect("the flags are taken"),
+        };
+        let task = tokio::spawn(async move { run::operate(parts, std::future::pending()).await.expect("the operator starts") });
         *self.operator.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct World {
     faults: Mutex<Faults>,
     journal: Mutex<Journal>,
     changed: tokio::sync::watch::Sender<u64>,
+    /// How many seconds pass in one of those who come by the network.
+    pace: u32,
     /// Who may come in by the network.
     admitted: Mutex<BTreeSet<String>>,
     /// How often the watches of each user were ended.
@@ -53,6 +55,7 @@ impl World {
             faults: Mutex::default(),
             journal: Mutex::default(),
             changed,
+            pace: settings.pace.max(1),
             admitted: Mutex::new(BTreeSet::from(["admin".to_owned(), "system:anonymous".to_owned()])),
             disconnections: Mutex::default(),
         })
@@ -92,6 +95,11 @@ impl World {
             self.wake();
         }
         out
+    }
+
+    /// How many seconds pass in one of those who come by the network.
+    pub(crate) fn pace(&self) -> u32 {
+        self.pace
     }
 
     /// Lets every watch look again.

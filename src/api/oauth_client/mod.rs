@@ -1,6 +1,7 @@
 //! `GenesysOAuthClient`: one OAuth client of Genesys Cloud, and its rules in CEL. Types only; decides nothing.
 
 mod rotation;
+pub mod rotation_status;
 mod status;
 
 use std::collections::BTreeMap;
@@ -11,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
-    Binding, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization, RetiringClient,
-    RetiringState,
+    Binding, DeletionTime, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization,
+    RetiringClient, RetiringState, WrittenIntegrationCredential,
 };
 
 /// Desired state of one OAuth client of Genesys Cloud.

@@ -8,13 +8,19 @@ use super::{
     observation::{Observation, Organization},
     pass::Pass,
     plan::Again,
+    rotation_store,
     status::{Delay, Moment, Sight},
     validate,
 };
 use crate::{
     api::{
+        GenesysOAuthClientStatus,
         condition::{Reason, whole_second},
-        oauth_client::{Binding, DesiredState, FormerSecret, IntentOperation, RecordedOrganization},
+        oauth_client::{
+            Binding, DesiredState, FormerSecret, IntentOperation, RecordedOrganization,
+            rotation_status::{IssuedBy, RotationStep},
+        },
+        rotation_policy::RotationStrategy,
     },
     controller::{
         error::{During as _, Error, is_conflict},
@@ -130,6 +136,9 @@ fn foreign(live: &Secret, seen: &Observation, name: &str) -> Error {
 
 /// Stores a credential that was issued under the intent, and writes down that the intent is met.
 pub async fn publish(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential, freshness: Freshness) -> Result<(), Error> {
+    if pass.rotates_unseen() {
+        return rotation_store::store(pass, seen, credential, freshness).await;
+    }
     match write(pass, seen, credential, Attempt::Real).await {
         Ok(_) => {}
         Err(Error::ForeignSecret { name, detail }) => {
@@ -170,6 +179,9 @@ pub async fn finish(
     name: &str,
     freshness: Freshness,
 ) -> Result<(), Error> {
+    if pass.rotates_unseen() {
+        return rotation_store::finish(pass, seen, credential, freshness).await;
+    }
     let recovered = pass.status.intent.as_ref().is_some_and(|intent| intent.attempt > 1);
     let name = name.to_owned();
     let recorded = match &seen.organization {
@@ -183,6 +195,7 @@ pub async fn finish(
     let published_id = credential.client_id.clone();
     let former = seen.former_secret.as_ref().map(|found| found.credential.revision);
     let remove_after = whole_second(seen.now.checked_add(FORMER_SECRET_KEPT).unwrap_or(seen.now));
+    let published_at = whole_second(seen.now);
     pass.sight = Sight::Whole;
     pass.moment = None;
     let credential = credential.clone();
@@ -190,6 +203,12 @@ pub async fn finish(
     pass.commit_outcome(move |status| {
         let former_client = status.client_id.replace(credential.client_id.clone());
         let another = former_client.as_ref() != Some(&credential.client_id);
+        if status.revision.is_none() {
+            // Nothing runs with an older credential: a first publish restarts nothing.
+            status.carried_revision = Some(credential.revision);
+        }
+        status.nonce = credential.nonce.clone().or_else(|| status.nonce.take().filter(|_| !another));
+        regenerated(status, published_at);
         status.revision = Some(credential.revision);
         // What is published is in service again, whatever was planned for it.
         status.retiring.retain(|retiring| retiring.client_id != credential.client_id);
@@ -232,6 +251,42 @@ pub async fn finish(
         memory.verify_again = recovered.then(|| instant + window);
     });
     Ok(())
+}
+
+/// A rotation that resets the secret has published its credential with this write; what follows is brought to it next.
+fn regenerated(status: &mut GenesysOAuthClientStatus, now: jiff::Timestamp) {
+    let Some(rotation) = &mut status.rotation else { return };
+    rotation.issued_by = None;
+    if let Some(current) = rotation.current.as_mut().filter(|current| current.strategy == RotationStrategy::Regenerate) {
+        current.step = RotationStep::RollingOut;
+        current.published_at = Some(now);
+        rotation.issued_by = Some(IssuedBy::Rotation);
+    }
+}
+
+/// Copies a credential that is stored elsewhere into the Secret that workloads read. False: it could not be, and a person sees why.
+pub async fn copy(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential) -> Result<bool, Error> {
+    match write(pass, seen, credential, Attempt::Real).await {
+        Ok(_) => return Ok(true),
+        Err(Error::ForeignSecret { name, detail }) => {
+            pass.moment = Some(Moment::Stalled(
+                Reason::Conflict,
+                format!("Secret {name:?} belongs to somebody else ({detail}): choose another name, or remove it"),
+            ));
+        }
+        Err(Error::Kubernetes { source, .. }) if matches!(&*source, kube::Error::Api(_)) => {
+            let mut said = String::new();
+            let moment = not_writable(seen, &source, |message| {
+                said.clone_from(&message);
+                Moment::Updating(Delay::None, message)
+            });
+            pass.moment = matches!(moment, Moment::Stalled(..)).then_some(moment);
+            pass.note(said);
+        }
+        Err(error) => return Err(error),
+    }
+    pass.again = Again::Backoff;
+    Ok(false)
 }
 
 /// Writes the Secret again at its revision: labels, keys, a new name.
