@@ -39,6 +39,13 @@ pub struct SharedKey {
     key: String,
 }
 
+impl Default for KeyMap {
+    /// The names of preset Default.
+    fn default() -> Self {
+        Self(FIELDS.into_iter().map(|(field, _, _)| (field, field.to_owned())).collect())
+    }
+}
+
 impl KeyMap {
     /// The names that a spec asks for.
     pub fn of(wishes: Option<&CredentialsSecret>) -> Result<Self, SharedKey> {

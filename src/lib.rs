@@ -20,6 +20,7 @@
 //! | [`api`] | the kinds, their CEL rules, conditions and reasons | import anything else of ours, do I/O |
 //! | [`genesys`] | the platform: token, budget, clients, directory, scans, probe | know Kubernetes |
 //! | [`marker`], [`keys`], [`secret`] | the marker; the Secret, built and read | do I/O, read a clock |
+//! | [`rotation`] | the dates of rotations, windows, failures in a row | do I/O, read a clock |
 //! | [`controller`] | one folder a kind; the file list is the algorithm | speak HTTP itself |
 //! | [`observability`] | logs, Events | hold a secret |
 //! | [`settings`], [`run`] | flags; putting it together | decide |
@@ -40,6 +41,7 @@ pub mod genesys;
 pub mod keys;
 pub mod marker;
 pub mod observability;
+pub mod rotation;
 pub mod run;
 pub mod secret;
 pub mod settings;

@@ -1,5 +1,7 @@
 //! Builds the credentials Secret and reads one back. Pure; never overwrites what belongs to somebody else, because it only says whose a Secret is.
 
+pub mod rotation;
+
 use std::{collections::BTreeMap, fmt};
 
 use jiff::Timestamp;

@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 
 use crate::{api::duration::UnitDuration, genesys::CustomEndpoint};
+
+/// Whether workloads may be restarted when a rotation publishes a new credential.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RolloutTargets {
+    /// Objects with `rolloutTargets` are told that they can't be.
+    #[default]
+    Forbidden,
+    /// They may, where the operator's role allows it to get and patch them.
+    Allowed,
+}
 
 /// Flags of `run`. Each is an environment variable too: `--call-timeout` is `GENESYS_OAUTH_OPERATOR_CALL_TIMEOUT`.
 #[derive(Args, Clone, Debug)]
@@ -56,9 +66,22 @@ pub struct Settings {
     /// How many objects are worked at the same time
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_MAX_CONCURRENT_RECONCILES", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub max_concurrent_reconciles: u16,
+
+    /// Whether the workloads that objects name as rolloutTargets may be restarted; the operator's role must allow it too
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_ROLLOUT_TARGETS", value_enum, default_value_t, ignore_case = true)]
+    pub rollout_targets: RolloutTargets,
 }
 
 impl Settings {
+    /// The settings that these flags give, each flag and each value as one word; for programs that bring an operator with them.
+    ///
+    /// # Errors
+    /// As on the command line.
+    pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        let command = Self::augment_args(Command::new("run").no_binary_name(true));
+        Self::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
     /// How long a call and the time until everybody sees its effect take together.
     #[must_use]
     pub fn settling_time(&self) -> Duration {

@@ -360,3 +360,15 @@ async fn an_integration_credential_follows() {
     assert!(written.modified_date >= listed.modified_date);
     assert_eq!(world.platform.integration_credential(&listed.id).await.expect("read").kind, listed.kind);
 }
+
+#[tokio::test]
+async fn requests_are_counted_by_client() {
+    let world = World::start(Settings { running_answers: 1, ..Settings::default() }).await;
+    let silent = world.create(&data_actions(&world.platform, "silent").await).await.expect("created").client.id;
+    let busy = credential(OWN_ID, OWN_SECRET).client_id;
+    let now = jiff::Timestamp::now();
+    let (from, to) = (now - Duration::from_secs(60), now + Duration::from_secs(60));
+    assert_eq!(world.platform.requests_of(&silent, from, to).await, Ok(0));
+    assert!(world.platform.requests_of(&busy, from, to).await.is_ok_and(|requests| requests > 2));
+    assert!(world.platform.requests_of("00000000-0000-4000-8000-000000000000", from, to).await.is_err_and(|error| error.is_not_found()));
+}

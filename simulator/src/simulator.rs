@@ -1,5 +1,6 @@
 //! The simulator as a value: one organization of the platform that tests hold in their hands; it must not speak HTTP.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use crate::model::OAuthClient;
 use crate::operations::{Access, Operation};
 use crate::organization::{self, OPERATOR_ROLE_ID, Role};
 use crate::settings::{SecretText, Settings};
-use crate::state::State;
+use crate::state::{Credential, State};
 use crate::{api, login};
 
 /// One organization of Genesys Cloud, in memory. Clones share it.
@@ -140,6 +141,29 @@ impl Simulator {
     #[must_use]
     pub fn secret_works(&self, id: &str, secret: &str) -> bool {
         self.settled().authenticates(id, secret, self.now())
+    }
+
+    /// Creates an integration credential as a person would, of a type such as `pureCloudOAuthClient`, and returns its id.
+    pub fn add_integration_credential(&self, name: &str, kind: &str, fields: BTreeMap<String, String>) -> String {
+        let now = self.now();
+        let mut state = self.settled();
+        let id = state.chance.id();
+        let credential = Credential { id: id.clone(), name: name.into(), kind: kind.into(), fields, created: now, modified: now };
+        state.credentials.insert(id.clone(), credential);
+        id
+    }
+
+    /// Writes the fields of an integration credential as a person would. Says whether there was one.
+    pub fn edit_integration_credential(&self, id: &str, fields: BTreeMap<String, String>) -> bool {
+        let now = self.now();
+        let mut state = self.settled();
+        let found = state.credentials.get_mut(id);
+        found
+            .map(|credential| {
+                credential.fields = fields;
+                credential.modified = now;
+            })
+            .is_some()
     }
 
     /// Do the client id and secret that this integration credential carries work now?

@@ -86,6 +86,8 @@ reasons! {
     SecretMissing,
     /// The Secret is being written again. Wait.
     Republishing,
+    /// The secret is being reset in place. Wait.
+    Regenerating,
     /// The platform refuses the credential. Of an organization: correct the operator's own credential.
     CredentialRejected,
     /// The client is gone from the platform.
@@ -118,10 +120,44 @@ reasons! {
     NoPolicy,
     /// No credential was issued yet.
     NotIssued,
+    /// The credential is far from its deadline.
+    NotDue,
+    /// The deadline is near: the message says when the rotation is planned, or what holds it back.
+    DueSoon,
+    /// The credential is older than its policy allows: find out what holds the rotation back.
+    Overdue,
+    /// The platform itself will delete the client: create another one, or ask Genesys.
+    PlatformDeletionScheduled,
+    /// The client has no secret that could expire.
+    NoSecret,
+    /// The rotation policy is absent or not sound: look at it.
+    PolicyNotReady,
+    /// The rotation policy does not exist: create it, or name another one.
+    WaitingForPolicy,
     /// The client was not compared with a scan of the organization.
     NotScanned,
     /// No rotation is under way.
     Idle,
+    /// A rotation is due and waits for a window of its policy.
+    WaitingForWindow,
+    /// A rotation is due and waits until fewer others are under way.
+    WaitingForTurn,
+    /// The new credential is being verified. Wait.
+    Verifying,
+    /// The new credential is being published. Wait.
+    Publishing,
+    /// Integrations and workloads are being given the new credential. Wait.
+    RollingOut,
+    /// The old client works on through the overlap. Wait.
+    Draining,
+    /// The old client is being deleted. Wait.
+    Retiring,
+    /// The last rotation failed: the message says why and when it is tried again.
+    Failed,
+    /// The last rotation was aborted by request.
+    Aborted,
+    /// Scheduled rotations stand still after several failed: find out why, then rotate one by request, or change the policy.
+    Halted,
     /// Nothing is left to do.
     Done,
     /// A person must act: the Stalled condition says what to do.
@@ -154,6 +190,12 @@ reasons! {
     MintLimit,
     /// The operator could not prove the credential, nor refute it.
     VerificationBlocked,
+    /// The operator may not restart workloads: enable the chart's `rolloutTargets`, or remove the targets.
+    RolloutForbidden,
+    /// The strategy is not possible for this client: the message says which one is.
+    StrategyNotPossible,
+    /// The windows of the policy open too seldom for its interval and maxAge: add one, or raise maxAge.
+    WindowNeverOpens,
     /// The credential now belongs to another organization than the object's client.
     OrganizationChanged,
     /// The client can't be deleted: the message says how to let go.

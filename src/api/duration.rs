@@ -1,6 +1,29 @@
 //! Durations of one integer and one unit (`90d`, `30s`), as the kinds and the flags write them. Knows no calendar: a day is 24 hours.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// The seconds of a duration, in CEL. `duration(string(…))` would be refused by a real server for its estimated cost.
+macro_rules! seconds {
+    ($path:literal) => {
+        concat!(
+            "(int(",
+            $path,
+            ".substring(0, size(",
+            $path,
+            ") - 1)) * (",
+            $path,
+            ".endsWith('d') ? 86400 : ",
+            $path,
+            ".endsWith('h') ? 3600 : ",
+            $path,
+            ".endsWith('m') ? 60 : 1))"
+        )
+    };
+}
+pub(super) use seconds;
 
 /// A duration as people write it: one integer and one of `s`, `m`, `h`, `d`.
 ///
@@ -9,6 +32,12 @@ use std::{fmt, str::FromStr, time::Duration};
 pub struct UnitDuration(Duration);
 
 impl UnitDuration {
+    /// A length that was computed: it is shown in the largest unit that is exact, and may have more digits than people may write.
+    #[must_use]
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
     /// The length, in seconds.
     #[must_use]
     pub fn as_duration(self) -> Duration {
@@ -23,7 +52,7 @@ impl From<UnitDuration> for Duration {
 }
 
 /// Why a text is no duration; says what to write instead.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no duration: write one integer of at most five digits and one unit, such as 30s, 15m, 12h or 90d (0s for none)")]
 pub struct InvalidDuration(String);
 
@@ -64,6 +93,45 @@ impl fmt::Display for UnitDuration {
             s => (s, 's'),
         };
         write!(formatter, "{count}{unit}")
+    }
+}
+
+/// A duration as it stands in a spec: any text, so that one spoilt object does not keep a whole list from being read. The schema refuses what
+/// [`DurationText::parse`] refuses.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct DurationText(pub String);
+
+impl DurationText {
+    /// What the text says.
+    pub fn parse(&self) -> Result<UnitDuration, InvalidDuration> {
+        self.0.parse()
+    }
+}
+
+impl From<UnitDuration> for DurationText {
+    fn from(value: UnitDuration) -> Self {
+        Self(value.to_string())
+    }
+}
+
+impl fmt::Display for DurationText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for DurationText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "DurationText".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": 6, "pattern": "^(0s|[1-9][0-9]{0,4}[smhd])$" })
     }
 }
 

@@ -4,15 +4,19 @@
 //! |---|---|
 //! | [`oauth_client`] | `GenesysOAuthClient`: one OAuth client of Genesys Cloud |
 //! | [`organization`] | `GenesysOrganization`: a connection to one organization, and who may use it |
+//! | [`rotation_policy`] | `GenesysRotationPolicy`: when credentials are replaced, and how |
+//! | [`fleet`] | how the clients of one policy stand: a part of status |
 //! | [`condition`] | condition types, reasons, and how a condition is set |
 //! | [`rules`] | the CEL rules of the CRDs, compiled once, for servers that ignore them |
 //! | [`duration`] | durations of one integer and one unit |
 
 pub mod condition;
 pub mod duration;
+pub mod fleet;
 pub mod oauth_client;
 #[allow(clippy::duplicated_attributes, reason = "columns of one kind share words such as type_ and priority")]
 pub mod organization;
+pub mod rotation_policy;
 pub mod rules;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -21,6 +25,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 
 pub use oauth_client::{GenesysOAuthClient, GenesysOAuthClientSpec, GenesysOAuthClientStatus};
 pub use organization::{GenesysOrganization, GenesysOrganizationSpec, GenesysOrganizationStatus};
+pub use rotation_policy::{GenesysRotationPolicy, GenesysRotationPolicyStatus, RotationPolicySpec};
 
 /// The API group of every kind.
 pub const GROUP: &str = "oauth.genesys-operator.io";
@@ -47,7 +52,7 @@ pub const MARKER_OPENING: &str = "[k8s:";
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     use kube::CustomResourceExt as _;
-    [GenesysOAuthClient::crd(), GenesysOrganization::crd()].into_iter().map(without_nullable).collect()
+    [GenesysOAuthClient::crd(), GenesysOrganization::crd(), GenesysRotationPolicy::crd()].into_iter().map(without_nullable).collect()
 }
 
 /// An absent field is left out, never null: where a schema allows null, `kubectl explain` shows no type.

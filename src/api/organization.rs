@@ -4,7 +4,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::oauth_client::GrantType;
+use super::{
+    duration::{DurationText, seconds},
+    fleet::FleetStatus,
+    oauth_client::GrantType,
+    rotation_policy::RotationPolicySpec,
+};
 
 /// Desired state of a connection to one Genesys Cloud organization.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -71,7 +76,20 @@ pub struct GenesysOrganizationSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub access: Vec<AccessRule>,
+
+    /// The rotation policy of clients that name none, in the form of a GenesysRotationPolicy's spec; maxConcurrent then counts over the organization.
+    /// Absent: such clients rotate only on request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation_defaults: Option<RotationPolicySpec>,
+
+    /// The age that no credential of the organization should reach, whatever its policy says: interval and warning shrink to fit. At least 2h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new(AGE_HAS_ROOM).message("maxCredentialAge must be at least 2h, twice the shortest interval: write for example 90d"))]
+    pub max_credential_age: Option<DurationText>,
 }
+
+/// As long as twice the shortest interval of a policy, so that an interval can shrink to half of it.
+const AGE_HAS_ROOM: &str = concat!(seconds!("self"), " >= 7200");
 
 fn default_requests_per_minute() -> u32 {
     60
@@ -132,6 +150,11 @@ pub struct AccessRule {
     #[schemars(length(max = 200), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub scopes: Vec<String>,
+    /// Ids of the integration credentials that may follow a client's rotation; `["*"]` allows all. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub integration_credentials: Vec<String>,
 }
 
 /// What the operator last saw of an organization.
@@ -158,6 +181,10 @@ pub struct GenesysOrganizationStatus {
     /// The id of the operator's own OAuth client; no object may manage it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+
+    /// Since when `rotationDefaults` holds, and how the clients that follow it stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<FleetStatus>,
 }
 
 impl AccessRule {

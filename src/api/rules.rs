@@ -8,7 +8,7 @@ use kube::{
 };
 use serde::Serialize;
 
-use super::{GenesysOAuthClient, GenesysOrganization};
+use super::{GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy};
 
 /// The rules of one kind.
 struct Rules(CompiledSchema);
@@ -34,6 +34,7 @@ impl Rules {
 
 static OAUTH_CLIENT: LazyLock<Rules> = LazyLock::new(Rules::of::<GenesysOAuthClient>);
 static ORGANIZATION: LazyLock<Rules> = LazyLock::new(Rules::of::<GenesysOrganization>);
+static ROTATION_POLICY: LazyLock<Rules> = LazyLock::new(Rules::of::<GenesysRotationPolicy>);
 
 /// The rules that a client's object breaks, each as `field: what to write instead`; empty if it keeps them all.
 ///
@@ -47,4 +48,10 @@ pub fn oauth_client_violations(object: &GenesysOAuthClient) -> Vec<String> {
 #[must_use]
 pub fn organization_violations(object: &GenesysOrganization) -> Vec<String> {
     ORGANIZATION.violations(object)
+}
+
+/// The rules that a rotation policy's object breaks; see [`oauth_client_violations`].
+#[must_use]
+pub fn rotation_policy_violations(object: &GenesysRotationPolicy) -> Vec<String> {
+    ROTATION_POLICY.violations(object)
 }

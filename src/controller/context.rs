@@ -5,7 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::Client;
 
-use super::{memory::Memory, sessions::Sessions};
+use super::{
+    fleet::{Fleet, Policies},
+    memory::Memory,
+    sessions::Sessions,
+};
 use crate::{
     genesys::{Regions, Transport},
     marker::{NONCE_LENGTH, nonce},
@@ -55,6 +59,10 @@ pub struct Context {
     pub chance: Arc<dyn Chance>,
     /// What this process remembers of each object.
     pub memory: Memory,
+    /// The objects of this process, and who of them rotates.
+    pub fleet: Fleet,
+    /// The rotation policies as they were read.
+    pub policies: Policies,
     /// The organizations that this process is logged in to.
     pub sessions: Sessions,
     /// The one recorder of Events.

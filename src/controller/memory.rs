@@ -1,7 +1,7 @@
 //! What this process remembers of each object between passes. Everything in it may be lost at any time: it saves calls and waiting, never correctness.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -80,6 +80,10 @@ pub struct Recollection {
     pub undecided_since: Option<(i64, Instant)>,
     /// The digest of a Secret that was edited, and verified as it is.
     pub edited_but_proven: Option<String>,
+    /// The credential of a rotation that no workload uses yet, and since when this process knows it.
+    pub next_known: Option<(i64, Instant)>,
+    /// The revision of such a credential that was proven.
+    pub next_proven: Option<i64>,
     /// The revision whose credential was refuted.
     pub refuted: Option<i64>,
     /// When the platform last answered a write of this process for the object; lists may lag behind it for a window.
@@ -96,6 +100,8 @@ pub struct Recollection {
     pub unheeded: Option<(i64, Option<Timestamp>)>,
     /// What was in force when access was granted last.
     pub accepted: Option<Circumstances>,
+    /// Rollout targets that were said to be absent, by revision.
+    pub absent_targets: BTreeSet<(i64, String)>,
     /// Failures in a row.
     pub failures: u32,
     /// Lost compare-and-swaps in a row.

@@ -4,6 +4,7 @@
 
 pub mod context;
 pub mod error;
+pub mod fleet;
 pub mod kubernetes;
 pub mod memory;
 pub mod oauth_client;

@@ -87,7 +87,8 @@ pub enum Unresolved {
     },
 }
 
-struct Hint<'a>(&'a [String]);
+/// Names that look alike, as the end of a message.
+pub(super) struct Hint<'a>(pub(super) &'a [String]);
 
 impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,7 +165,7 @@ fn aborted(operation: Operation) -> Error {
 }
 
 /// What a name was found to be.
-enum Match {
+pub(super) enum Match {
     One(String, String),
     Several(Vec<String>),
     None(Vec<String>),
@@ -221,7 +222,7 @@ impl Lists {
 }
 
 /// Finds an id if it looks like one, else a name, letter for letter.
-fn lookup<'a>(wanted: &str, known: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Match {
+pub(super) fn lookup<'a>(wanted: &str, known: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Match {
     let by_id = is_uuid(wanted);
     let hits: Vec<(&str, &str)> =
         known.clone().filter(|(id, name)| if by_id { id.eq_ignore_ascii_case(wanted) } else { *name == wanted }).collect();

@@ -21,6 +21,10 @@ pub enum Operation {
     DeleteClient,
     /// `POST /api/v2/oauth/clients/{clientId}/secret`.
     ResetClientSecret,
+    /// `POST /api/v2/oauth/clients/{clientId}/usage/query`.
+    QueryUsage,
+    /// `GET /api/v2/oauth/clients/{clientId}/usage/query/results/{executionId}`.
+    GetUsage,
     /// `GET /api/v2/authorization/roles`.
     ListRoles,
     /// `GET /api/v2/authorization/divisions`.
@@ -43,7 +47,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation, for metrics that start at zero.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::GetToken,
         Self::ListClients,
         Self::CreateClient,
@@ -51,6 +55,8 @@ impl Operation {
         Self::UpdateClient,
         Self::DeleteClient,
         Self::ResetClientSecret,
+        Self::QueryUsage,
+        Self::GetUsage,
         Self::ListRoles,
         Self::ListDivisions,
         Self::ListScopes,
@@ -73,6 +79,8 @@ impl Operation {
             Self::UpdateClient => "UpdateClient",
             Self::DeleteClient => "DeleteClient",
             Self::ResetClientSecret => "ResetClientSecret",
+            Self::QueryUsage => "QueryUsage",
+            Self::GetUsage => "GetUsage",
             Self::ListRoles => "ListRoles",
             Self::ListDivisions => "ListDivisions",
             Self::ListScopes => "ListScopes",
@@ -97,6 +105,8 @@ impl fmt::Display for Operation {
             Self::UpdateClient => "PUT /api/v2/oauth/clients/{clientId}",
             Self::DeleteClient => "DELETE /api/v2/oauth/clients/{clientId}",
             Self::ResetClientSecret => "POST /api/v2/oauth/clients/{clientId}/secret",
+            Self::QueryUsage => "POST /api/v2/oauth/clients/{clientId}/usage/query",
+            Self::GetUsage => "GET /api/v2/oauth/clients/{clientId}/usage/query/results/{executionId}",
             Self::ListRoles => "GET /api/v2/authorization/roles",
             Self::ListDivisions => "GET /api/v2/authorization/divisions",
             Self::ListScopes => "GET /api/v2/oauth/scopes",

@@ -6,10 +6,45 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::clients::path_part;
+use super::directory::{Hint, Match, lookup};
 use super::entities::{Entity, IntegrationCredential};
 use super::error::{Error, Operation};
 use super::platform::Platform;
 use super::token::ClientCredential;
+
+/// Why an integration credential was not found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialNotFound {
+    /// None has this name or id.
+    #[error("there is no integration credential {credential:?}{}", Hint(similar))]
+    Absent {
+        /// What was asked for.
+        credential: String,
+        /// Names that look alike.
+        similar: Vec<String>,
+    },
+    /// Several have this name.
+    #[error("several integration credentials are named {credential:?}; write the id of one: {}", ids.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        credential: String,
+        /// The ids of the credentials.
+        ids: Vec<String>,
+    },
+}
+
+impl IntegrationCredential {
+    /// Finds one in a list by its id if the text is a UUID, else by its name.
+    pub fn find<'a>(list: &'a [Self], wanted: &str) -> Result<&'a Self, CredentialNotFound> {
+        let credential = wanted.to_owned();
+        let known = list.iter().map(|one| (one.id.as_str(), one.name.as_deref().unwrap_or_default()));
+        match lookup(wanted, known) {
+            Match::One(id, _) => list.iter().find(|one| one.id == id).ok_or(CredentialNotFound::Absent { credential, similar: Vec::new() }),
+            Match::Several(ids) => Err(CredentialNotFound::Ambiguous { credential, ids }),
+            Match::None(similar) => Err(CredentialNotFound::Absent { credential, similar }),
+        }
+    }
+}
 
 impl Platform {
     /// All integration credentials, with the time of their last write.

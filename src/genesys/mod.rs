@@ -29,6 +29,7 @@ mod testing;
 mod token;
 mod token_source;
 mod transport;
+mod usage;
 
 pub use budget::{Budget, BudgetExhausted, Permit};
 pub use clients::Scan;
@@ -36,6 +37,7 @@ pub use directory::{Directory, Resolved, RoleRequest, Unresolved};
 pub use entities::{Division, IntegrationCredential, Organization, Role, Scope, TokenInfo};
 pub use error::{ApiError, CredentialError, Error, ErrorClass, Operation};
 pub use http_transport::{HttpTransport, SetupError};
+pub use integration_credentials::CredentialNotFound;
 pub use model::{ClientState, EntityRef, GrantType, IssuedClient, OAuthClient, RoleDivision, Unreadable};
 pub use platform::{Platform, Slot, Timeouts};
 pub use probe::{Probe, probe};

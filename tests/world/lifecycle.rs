@@ -73,7 +73,7 @@ fn many_clients_of_several_namespaces_live_side_by_side() {
 #[test]
 fn a_client_that_goes_while_its_reset_is_pending_is_created_anew() {
     scenario(5, async |world| {
-        world.declare("billing", &json!({}));
+        world.declare("billing", &json!({ "scim": true }));
         world.settles("billing").await;
         let first = world.client_of("billing").id;
         world.simulator.plant(Fault::on(Operation::ResetClientSecret, FaultKind::LostResponse).times(1));

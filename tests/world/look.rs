@@ -20,6 +20,11 @@ use crate::{
 /// How often a test looks. An even number of milliseconds: requests are carried out at odd ones.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
+/// The longest that a rotation may take with its overlap and the life of its tokens.
+const LONGEST_ROTATION: Duration = Duration::from_secs(10 * 86_400);
+/// How often a test looks for the end of one.
+const ROTATION_LOOK: Duration = Duration::from_secs(300);
+
 /// A credential as a Secret holds it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Held {
@@ -182,6 +187,20 @@ impl World {
     pub fn writes(&self) -> usize {
         let log = self.kubernetes.log().into_iter();
         log.filter(|request| request.user == OPERATOR && request.wrote).count() + self.platform_writes()
+    }
+
+    /// Waits until no rotation is under way and no client is on its way to deletion: an overlap may last a day, tokens a week.
+    pub async fn until_rotations_end(&self) {
+        let deadline = Instant::now() + LONGEST_ROTATION;
+        let lasts = |object: &Value| {
+            let status = &object["status"];
+            let retires = status["retiring"].as_array().is_some_and(|clients| !clients.is_empty());
+            retires || !status["rotation"]["current"].is_null()
+        };
+        while self.list("genesysoauthclients").iter().any(lasts) {
+            assert!(Instant::now() < deadline, "a rotation never ends: {}", self.told());
+            tokio::time::sleep(ROTATION_LOOK).await;
+        }
     }
 
     /// Waits until the operator has written nothing for so long.

@@ -15,6 +15,7 @@ mod objects;
 mod policies;
 mod process;
 mod rest;
+mod rotation;
 mod scenario;
 mod stories;
 mod turnstile;

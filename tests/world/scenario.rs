@@ -130,6 +130,7 @@ async fn close(world: &World) {
     if !world.runs() {
         world.start();
     }
+    world.until_rotations_end().await;
     world.quiet_for(QUIET).await;
     let demand = |when: &str| {
         let breaches = breaches(world);

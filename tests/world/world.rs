@@ -5,21 +5,15 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser;
 use genesys_cloud_simulator::{
     Clock as _, OPERATOR_CLIENT_SECRET, Simulator, TokioClock,
     kubernetes::{Fault, FaultKind, GroupResource, Kubernetes, Refused, User, Verb},
 };
 use genesys_oauth_operator::{
     api,
-    controller::{
-        self, Clients,
-        context::{Chance, Context},
-        memory::Memory,
-        sessions::Sessions,
-    },
-    genesys::{CustomEndpoint, Regions},
-    observability::events::Events,
+    controller::{Clients, context::Chance},
+    observability::events::Audience,
+    run::{self, Parts},
     settings::Settings,
 };
 use jiff::Timestamp;
@@ -62,12 +56,6 @@ impl Chance for Seeded {
     fn fraction(&self) -> f64 {
         0.5
     }
-}
-
-#[derive(Parser)]
-struct Flags {
-    #[command(flatten)]
-    settings: Settings,
 }
 
 /// What a world begins with.
@@ -190,22 +178,18 @@ impl World {
     pub fn start(&self) {
         let process = Process::new(self.wires.clone());
         let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
-        let endpoint: CustomEndpoint = "simulated=http://127.0.0.1,http://127.0.0.1".parse().expect("an endpoint");
         // With fewer places than objects, kube-runtime picks the next one from a hash map of random keys.
-        let flags = ["operator", "--max-concurrent-reconciles=200"].into_iter().chain(self.flags.iter().map(String::as_str));
-        let context = Arc::new(Context {
-            client: clients.calls.clone(),
-            settings: Flags::parse_from(flags).settings,
-            regions: Regions::compiled().with_endpoints([endpoint]),
+        let usual =
+            ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", CLUSTER];
+        let flags = usual.into_iter().chain(self.flags.iter().map(String::as_str));
+        let parts = Parts {
+            clients,
             transport: process.clone(),
             chance: self.chance.clone(),
-            memory: Memory::default(),
-            sessions: Sessions::default(),
-            events: Events::none(),
-            epoch: genesys_oauth_operator::marker::nonce(self.chance.bytes()),
-            cluster_id: CLUSTER.into(),
-        });
-        let task = tokio::spawn(async move { controller::run(&clients, context, std::future::pending()).await });
+            audience: Audience::Nobody,
+            settings: Settings::from_flags(flags).expect("the flags are taken"),
+        };
+        let task = tokio::spawn(async move { run::operate(parts, std::future::pending()).await.expect("the operator starts") });
         *self.lock() = Some(Operator { process, task });
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct World {
     locked: Mutex<Locked>,
     faults: Mutex<Faults>,
     journal: Mutex<Journal>,
+    /// How many seconds pass in one of those who come by the network.
+    pace: u32,
     /// Wakes the watches in the order in which they wait; a channel of tokio's would shuffle them.
     changed: Arc<Notify>,
     /// Who may come in by the network.
@@ -54,6 +56,7 @@ impl World {
             locked: Mutex::new(Locked { state, controllers: settings.controllers }),
             faults: Mutex::default(),
             journal: Mutex::default(),
+            pace: settings.pace.max(1),
             changed: Arc::default(),
             admitted: Mutex::new(BTreeSet::from(["admin".to_owned(), "system:anonymous".to_owned()])),
             disconnections: Mutex::default(),
@@ -95,6 +98,11 @@ impl World {
             self.wake();
         }
         out
+    }
+
+    /// How many seconds pass in one of those who come by the network.
+    pub(crate) fn pace(&self) -> u32 {
+        self.pace
     }
 
     /// Lets every watch look again.

@@ -1,5 +1,7 @@
 //! `GenesysOAuthClient`: one OAuth client of Genesys Cloud, and its rules in CEL. Types only; decides nothing.
 
+mod rotation;
+pub mod rotation_status;
 mod status;
 
 use std::collections::BTreeMap;
@@ -8,9 +10,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
-    Binding, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization, RetiringClient,
-    RetiringState,
+    Binding, DeletionTime, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization,
+    RetiringClient, RetiringState, WrittenIntegrationCredential,
 };
 
 /// Desired state of one OAuth client of Genesys Cloud.
@@ -60,7 +63,9 @@ pub use status::{
     validation = Rule::new("!self.publicClient || self.grantType == 'AuthorizationCode'")
         .message("spec.publicClient: true (PKCE) needs grantType AuthorizationCode"),
     validation = Rule::new("!has(self.accessTokenValiditySeconds) || self.accessTokenValiditySeconds <= 172800 || self.scim")
-        .message("accessTokenValiditySeconds above 172800 (two days) is for SCIM clients alone: lower it, or set spec.scim: true")
+        .message("accessTokenValiditySeconds above 172800 (two days) is for SCIM clients alone: lower it, or set spec.scim: true"),
+    validation = Rule::new("!self.publicClient || !has(self.rotationPolicyRef)")
+        .message("spec.rotationPolicyRef has no meaning for a publicClient, which has no secret to rotate: remove it")
 )]
 pub struct GenesysOAuthClientSpec {
     /// The GenesysOrganization that this client belongs to.
@@ -122,6 +127,22 @@ pub struct GenesysOAuthClientSpec {
     /// The Secret that receives the credentials, and its shape. Absent: a Secret of the object's name with the keys of preset Default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<CredentialsSecret>,
+
+    /// The rotation policy of this client. Absent: the organization's `rotationDefaults`. With `scim: true` the strategy is Regenerate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation_policy_ref: Option<RotationPolicyRef>,
+
+    /// Workloads of this namespace that are restarted when a new credential is published.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub rollout_targets: Vec<RolloutTarget>,
+
+    /// Credentials of Genesys Cloud integrations that receive each new credential.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["credential".into()]))]
+    pub integration_credentials: Vec<IntegrationCredentialRef>,
 
     /// What happens to the client when this object is deleted. Absent: Delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DeletionPolicy, DesiredState, GrantType};
+use super::{
+    super::rotation_policy::RotationStrategy,
+    DeletionPolicy, DesiredState, GrantType,
+    rotation_status::{LastRotation, RotationStatus},
+};
 
 /// What the operator last saw and did.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
@@ -28,6 +32,10 @@ pub struct GenesysOAuthClientStatus {
     /// The id of the published client on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+
+    /// The nonce of the published client's marker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
 
     /// The grant type with which the client was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +91,42 @@ pub struct GenesysOAuthClientStatus {
     /// The Secret, as servicebinding.io looks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
+
+    /// The revision that the rollout targets carry: they are restarted when it falls behind the published one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_revision: Option<i64>,
+
+    /// The generation of spec whose integration credentials were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_generation: Option<i64>,
+
+    /// Rotations: the policy, the dates, the one under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationStatus>,
+
+    /// How the last rotation ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_rotation: Option<LastRotation>,
+
+    /// The last rotations before that, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub history: Vec<LastRotation>,
+
+    /// The annotation `rotate` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_rotate_request: Option<String>,
+
+    /// The annotation `abort` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_abort_request: Option<String>,
+
+    /// The credentials of Genesys Cloud integrations that received a credential of this object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub integration_credentials: Vec<WrittenIntegrationCredential>,
 
     /// Secrets of former names, kept for a while for workloads that still mount them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -141,6 +185,11 @@ pub struct RetiringClient {
     pub state: RetiringState,
     /// When it entered this state.
     pub since: Timestamp,
+    /// Whether it is deleted at once, or only when the tokens that it obtained have run out.
+    pub deletion: DeletionTime,
+    /// When it may be deleted; set when it was made inactive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete_after: Option<Timestamp>,
 }
 
 /// The steps of a retirement.
@@ -148,10 +197,20 @@ pub struct RetiringClient {
 pub enum RetiringState {
     /// The client still obtains tokens, for workloads that use its credential.
     Draining,
-    /// The client is being made inactive.
+    /// The client is being made inactive, or is inactive while its tokens live on.
     Inactivating,
     /// The client is being deleted.
     Deleting,
+}
+
+/// When a client is deleted that was made inactive.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+pub enum DeletionTime {
+    /// At once: nothing uses its tokens, or nothing may.
+    #[default]
+    AtOnce,
+    /// When its access tokens have run out, at most seven days later.
+    AfterTokens,
 }
 
 /// Defaults that depend on other fields, as they came out.
@@ -162,6 +221,18 @@ pub struct Effective {
     pub secret_name: String,
     /// What happens to the client when the object is deleted.
     pub deletion_policy: DeletionPolicy,
+    /// The rotation policy that applies: a GenesysRotationPolicy, or the rotationDefaults of the organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation_policy: Option<String>,
+    /// How the credential is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<RotationStrategy>,
+    /// The age that the credential should not reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<String>,
+    /// How long before that deadline CredentialExpiring becomes True.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warn_before: Option<String>,
 }
 
 /// The Secret to bind to (servicebinding.io).
@@ -170,6 +241,22 @@ pub struct Effective {
 pub struct Binding {
     /// Name of the Secret.
     pub name: String,
+}
+
+/// What was last written into a credential of a Genesys Cloud integration.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenIntegrationCredential {
+    /// What spec calls it: its name or its id.
+    #[schemars(length(max = 256))]
+    pub credential: String,
+    /// The integration credential's id on the platform.
+    pub id: String,
+    /// The revision of the credential that it holds.
+    pub revision: i64,
+    /// When that was written, by the platform's clock: a later time means that somebody else wrote it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified_date: Option<Timestamp>,
 }
 
 /// A Secret of a former name.

@@ -31,10 +31,31 @@ pub struct Request<'a> {
 
 /// Whether one entry allows all of it; otherwise what the closest entry lacks.
 pub fn judge(rules: &[AccessRule], request: &Request<'_>) -> Result<(), String> {
-    let matching: Vec<_> = rules.iter().filter(|rule| selects(rule, request.namespace_labels)).collect();
+    one_allows(rules, request.namespace, request.namespace_labels, |rule| lacking(rule, request))
+}
+
+/// Whether one entry allows a namespace to write all of these integration credentials, by id; otherwise what the closest entry lacks.
+pub fn judge_integration_credentials(
+    rules: &[AccessRule],
+    namespace: &str,
+    namespace_labels: &BTreeMap<String, String>,
+    ids: &[&str],
+) -> Result<(), String> {
+    one_allows(rules, namespace, namespace_labels, |rule| {
+        let lacking = ids.iter().filter(|id| !allows(&rule.integration_credentials, id));
+        lacking.map(|id| format!("integration credential {id:?}")).collect()
+    })
+}
+
+fn one_allows(
+    rules: &[AccessRule],
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+    lacking: impl Fn(&AccessRule) -> Vec<String>,
+) -> Result<(), String> {
     let mut refusals = vec![];
-    for rule in matching {
-        let lacking = lacking(rule, request);
+    for rule in rules.iter().filter(|rule| selects(rule, labels)) {
+        let lacking = lacking(rule);
         if lacking.is_empty() {
             return Ok(());
         }
@@ -46,8 +67,7 @@ pub fn judge(rules: &[AccessRule], request: &Request<'_>) -> Result<(), String> 
             format!("the organization's access refuses this: {closest}; ask its owner to allow it in one entry, or ask for less")
         }
         None => format!(
-            "the organization's access has no entry for namespace {:?}; ask its owner to add one whose namespaceSelector matches the labels of the namespace",
-            request.namespace
+            "the organization's access has no entry for namespace {namespace:?}; ask its owner to add one whose namespaceSelector matches the labels of the namespace"
         ),
     })
 }
@@ -102,7 +122,7 @@ mod tests {
             grant_types: strings(&["ClientCredentials"]),
             roles: strings(roles),
             divisions: strings(divisions),
-            scopes: vec![],
+            ..AccessRule::default()
         }
     }
 
@@ -152,6 +172,24 @@ mod tests {
         let rules = [rule("roles", "billing", &["employee"], &["home"]), rule("more", "billing", &["admin"], &["home"])];
         assert!(decided(&rules, &[EMPLOYEE, ADMIN], &[HOME]).is_err());
         assert_eq!(decided(&rules, &[ADMIN], &[HOME]), Ok(()));
+    }
+
+    #[test]
+    fn one_entry_must_allow_all_integration_credentials() {
+        let with = |name: &str, label: &str, ids: &[&str]| AccessRule {
+            integration_credentials: strings(ids),
+            ..rule(name, label, &["*"], &["*"])
+        };
+        let labels = [("team".to_owned(), "billing".to_owned())].into();
+        let judged = |rules: &[AccessRule], ids: &[&str]| judge_integration_credentials(rules, "billing", &labels, ids);
+        let split = [with("one", "billing", &["i1"]), with("two", "billing", &["i2"]), with("other", "sales", &["*"])];
+        assert_eq!((judged(&split, &["i1"]), judged(&split, &["i2"])), (Ok(()), Ok(())));
+        let message = judged(&split, &["i1", "i2"]).unwrap_err();
+        assert!(message.contains("entry \"one\" does not allow integration credential \"i2\""), "{message}");
+        assert!(judged(&split, &["i3"]).is_err(), "an entry for other namespaces allows nothing");
+        assert_eq!(judged(&[with("all", "billing", &["*"])], &["i1", "i2", "i3"]), Ok(()));
+        assert!(judged(&[with("none", "billing", &[])], &["i1"]).is_err(), "absent is nothing");
+        assert!(judged(&[], &["i1"]).unwrap_err().contains("no entry for namespace \"billing\""));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use super::{
     mint,
     observation::Observation,
+    overlap,
     pass::Pass,
     plan::{Again, Plan, Step},
     publish::{self, Freshness},
-    retire,
+    retire, rotate, rotation_end, rotation_store,
     status::Moment,
     update, verify,
 };
@@ -45,6 +46,12 @@ async fn run(pass: &mut Pass<'_>, seen: &Observation, step: &Step) -> Result<(),
         Step::StoreSecret(credential) => publish::store_again(pass, seen, credential).await,
         Step::DropFormerSecret => publish::drop_former(pass, seen, seen.now, usize::MAX).await,
         Step::Verify(credential) => verify::verify(pass, seen, credential).await,
+        Step::Rotate => rotate::advance(pass, seen).await,
+        Step::Abort(value) => rotation_end::abort(pass, seen, value).await,
+        Step::Escalate(value) => rotation_end::escalate(pass, seen, value).await,
+        Step::Decline(declined) => rotation_end::decline(pass, seen, declined).await,
+        Step::Follow(credential) => overlap::follow(pass, seen, credential).await,
+        Step::DropRotationSecret => rotation_store::remove_leftover(pass, seen).await,
         Step::Retire => retire::retire(pass, seen).await,
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     observation::{Organization, Readiness, known_ids, readiness},
-    observe,
+    observe, observe_platform,
     pass::Pass,
     plan::Again,
     reconcile::finish,
@@ -261,7 +261,7 @@ async fn release_all(pass: &Pass<'_>, session: &Arc<Session>, owner: &Owner, ear
     let status = &pass.status;
     let scan = session.scanner.begun_at_or_after(earliest).await?;
     let mut ids: BTreeSet<String> = known_ids(status);
-    let ours = observe::relatives(&scan, owner).into_iter().filter(|relative| status.issued_nonces.contains(&relative.nonce));
+    let ours = observe_platform::relatives(&scan, owner).into_iter().filter(|relative| status.issued_nonces.contains(&relative.nonce));
     ids.extend(ours.map(|relative| relative.client.id));
     let policy = pass.object.effective_deletion_policy();
     let window = pass.context.settings.consistency_window.as_duration();

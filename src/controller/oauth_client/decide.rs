@@ -1,13 +1,16 @@
 //! From what was seen to what will be done: an ordered row of named checks, of which the first that applies makes the plan. Pure.
 
 mod recover;
+pub mod rotate;
 mod settle;
+
+pub use settle::follows;
 
 use std::time::Duration;
 
 use super::{
     moments::{moment_of_error, publication},
-    observation::{ClientView, Observation, Organization, SecretView},
+    observation::{ClientView, Destination, Observation, Organization, SecretView, client_nonce, current_rotation, destination},
     plan::{Again, Counts, Mint, MintCall, Plan, Step},
     status::{Edit, Moment, Publication},
 };
@@ -15,11 +18,12 @@ use crate::{
     api::{
         GenesysOAuthClientStatus,
         condition::Reason,
-        oauth_client::{DesiredState, IntentOperation, RetiringClient},
+        oauth_client::{DesiredState, Intent, IntentOperation, RetiringClient, RetiringState, rotation_status::Trigger},
+        rotation_policy::RotationStrategy,
     },
     genesys::ClientState,
     marker::Marker,
-    secret::Credential,
+    secret::{Credential, Published},
 };
 
 /// How many creates and resets an object may ask for within an hour.
@@ -30,10 +34,16 @@ pub const MOST_RETIRING: usize = 8;
 pub const VERIFICATION_INTERVAL: Duration = Duration::from_secs(86_400);
 /// How long a client drains that is replaced because its secret is not known.
 const DRAINING: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
-/// When a client that drains has drained.
+/// When a client on its way to deletion is to be taken a step further; none: when the rotation says so that replaces it.
 #[must_use]
-pub fn drained_at(retiring: &RetiringClient) -> jiff::Timestamp {
-    retiring.since.checked_add(DRAINING).unwrap_or(jiff::Timestamp::MAX)
+pub fn retirement_at(retiring: &RetiringClient, status: &GenesysOAuthClientStatus) -> Option<jiff::Timestamp> {
+    let replaced = current_rotation(status).and_then(|current| current.former_client_id.as_ref()) == Some(&retiring.client_id);
+    match retiring.state {
+        RetiringState::Draining if replaced => None,
+        RetiringState::Draining => Some(retiring.since.checked_add(DRAINING).unwrap_or(jiff::Timestamp::MAX)),
+        RetiringState::Inactivating => Some(retiring.delete_after.unwrap_or(retiring.since)),
+        RetiringState::Deleting => Some(retiring.since),
+    }
 }
 
 /// How soon an organization is asked for again that this process has not looked at yet.
@@ -64,7 +74,8 @@ fn held_credential(seen: &Observation) -> Option<Plan> {
     let status = seen.status();
     let intent = status.intent.as_ref()?;
     let ours = intent.epoch == seen.epoch && intent.revision == held.revision;
-    let moment = (publication(&status) == Publication::Never).then(|| Moment::Creating("the issued credential is being stored".to_owned()));
+    let moment = (destination(&status) == Destination::Main && publication(&status) == Publication::Never)
+        .then(|| Moment::Creating("the issued credential is being stored".to_owned()));
     (ours && seen.local.is_ok() && matches!(seen.organization, Organization::Ready(..)))
         .then(|| Plan::steps(vec![Step::Publish(held.clone())], moment, Again::After(seen.times.roles)))
 }
@@ -119,19 +130,26 @@ fn intent_met(seen: &Observation) -> Option<Plan> {
 pub fn meets_intent(seen: &Observation) -> Option<(Credential, String)> {
     let status = seen.status();
     let intent = status.intent.as_ref()?;
+    if destination(&status) == Destination::Rotation {
+        let found = &seen.rotation.as_ref()?.next;
+        return genuine(seen, intent, found).then(|| (found.credential.clone(), found.secret.metadata.name.clone().unwrap_or_default()));
+    }
     let present = match &seen.secret {
         SecretView::Ours(found) => Some((found, seen.object.secret_name().to_owned())),
         _ => None,
     };
     let former = seen.former_secret.as_ref().map(|found| (found, found.secret.metadata.name.clone().unwrap_or_default()));
-    present.into_iter().chain(former).find_map(|(found, name)| {
-        let id = &found.credential.client_id;
-        let genuine = match intent.operation {
-            IntentOperation::Reset => intent.client_id.as_ref() == Some(id),
-            IntentOperation::Create => seen.marked.contains_key(id) && seen.marked.get(id) == intent.nonce.as_ref(),
-        };
-        (genuine && found.intact && found.credential.revision == intent.revision).then(|| (found.credential.clone(), name))
-    })
+    present.into_iter().chain(former).find_map(|(found, name)| genuine(seen, intent, found).then(|| (found.credential.clone(), name)))
+}
+
+/// Whether what a Secret holds is what the intent asked for.
+fn genuine(seen: &Observation, intent: &Intent, found: &Published) -> bool {
+    let id = &found.credential.client_id;
+    let genuine = match intent.operation {
+        IntentOperation::Reset => intent.client_id.as_ref() == Some(id),
+        IntentOperation::Create => seen.marked.contains_key(id) && seen.marked.get(id) == intent.nonce.as_ref(),
+    };
+    genuine && found.intact && found.credential.revision == intent.revision
 }
 
 fn suspended(seen: &Observation) -> Option<Plan> {
@@ -179,7 +197,17 @@ fn read_failed(seen: &Observation) -> Option<Plan> {
 
 fn not_allowed(seen: &Observation) -> Option<Plan> {
     let refusal = seen.declared.as_ref()?.as_ref().err()?;
-    Some(Plan::wait(Moment::Stalled(refusal.reason, refusal.message.clone()), Again::Backoff))
+    let mut plan = Plan::wait(Moment::Stalled(refusal.reason, refusal.message.clone()), Again::Backoff);
+    if let Some(current) = seen.current() {
+        // A rotation that was started is finished.
+        if let Some(found) = recover::intent_found(seen) {
+            return Some(Plan { moment: plan.moment, ..found });
+        }
+        let part = rotate::go_on(seen, current);
+        plan.steps = part.steps;
+        plan.again = part.again;
+    }
+    Some(plan)
 }
 
 /// The client is gone, disabled, or somebody else's.
@@ -194,6 +222,8 @@ fn client_in_the_way(seen: &Observation) -> Option<Plan> {
     }
     let client = match &seen.client {
         ClientView::NotRead => return None,
+        // Its successor is on its way already.
+        ClientView::Missing if rotate::replaces_unseen(seen) => return None,
         ClientView::Missing => return client_missing(seen, id),
         ClientView::Present(client) => client,
     };
@@ -206,10 +236,16 @@ fn client_in_the_way(seen: &Observation) -> Option<Plan> {
             ),
         ),
         ClientState::Disabled => stalled(Reason::ClientDisabled, format!("Genesys disabled client {id}: ask Genesys support")),
-        ClientState::Inactive if status.applied_state == Some(DesiredState::Active) && seen.object.spec.state == DesiredState::Active => {
+        ClientState::Inactive
+            if status.applied_state == Some(DesiredState::Active)
+                && seen.object.spec.state == DesiredState::Active
+                && seen.timetable.wish.as_ref().is_none_or(|wish| wish.trigger == Trigger::Schedule) =>
+        {
             stalled(
                 Reason::DeactivatedOutside,
-                format!("somebody made client {id} inactive on the platform: activate it there, or set spec.state: Inactive"),
+                format!(
+                    "somebody made client {id} inactive on the platform: activate it there, request a rotation, or set spec.state: Inactive"
+                ),
             )
         }
         _ => None,
@@ -253,21 +289,17 @@ fn credential_lost(seen: &Observation) -> Option<Plan> {
         None => (false, format!("Secret {name:?} is gone or holds no current credential: it is written anew")),
     };
     if seen.object.spec.public_client {
-        let credential = Credential {
-            client_id,
-            client_secret: None,
-            revision,
-            issued_at: status.issued_at,
-            nonce: status.issued_nonces.last().cloned(),
-        };
+        let credential = Credential { client_id, client_secret: None, revision, issued_at: status.issued_at, nonce: client_nonce(&status) };
         return Some(Plan::steps(vec![Step::StoreSecret(credential)], Some(Moment::SecretMissing(message)), Again::After(Duration::ZERO)));
     }
-    let nonce = status.issued_nonces.last().cloned();
-    let mut plan = mint_anew(seen, MintCall::Reset { client_id, nonce }, &message);
-    if matches!(plan.moment, Some(Moment::Creating(_))) {
-        plan.moment = Some(if intact { Moment::CredentialRejected(message) } else { Moment::SecretMissing(message) });
-    }
-    Some(plan)
+    // What is under way replaces it; a reset that did not help is done again.
+    let part = match seen.current() {
+        Some(current) if current.strategy == RotationStrategy::Replace => rotate::go_on(seen, current),
+        _ => rotate::repair(seen),
+    };
+    let lost = if intact { Moment::CredentialRejected(message) } else { Moment::SecretMissing(message) };
+    let moment = part.moment.filter(|moment| matches!(moment, Moment::Stalled(..))).unwrap_or(lost);
+    Some(Plan { steps: part.steps, moment: Some(moment), again: part.again })
 }
 
 /// The credential that status says is published, where a Secret still holds it.
@@ -286,18 +318,28 @@ pub fn published(seen: &Observation) -> Option<Credential> {
         _ => None,
     };
     let candidates = present.into_iter().chain(seen.former_secret.as_ref());
-    candidates.filter(|found| whole(&found.credential, found.holds_secret)).map(|found| found.credential.clone()).next()
+    let found = candidates.filter(|found| whole(&found.credential, found.holds_secret)).map(|found| found.credential.clone()).next();
+    found.or_else(|| {
+        // During a rotation the second Secret holds both credentials.
+        let credential = seen.rotation.as_ref()?.credential_of(status.client_id.as_deref()?)?;
+        whole(credential, true).then(|| credential.clone())
+    })
 }
 
-fn recovering(status: &GenesysOAuthClientStatus, message: &str) -> Moment {
-    match publication(status) {
-        Publication::Never => Moment::Creating(message.to_owned()),
-        _ => Moment::SecretMissing(message.to_owned()),
+/// Where an object stands whose last call has an unknown outcome; a rotation by Replace leaves it where it is.
+fn recovering(status: &GenesysOAuthClientStatus, message: &str) -> Option<Moment> {
+    match (destination(status), publication(status)) {
+        (Destination::Rotation, _) => None,
+        _ if current_rotation(status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate) => {
+            Some(Moment::Regenerating(message.to_owned()))
+        }
+        (Destination::Main, Publication::Never) => Some(Moment::Creating(message.to_owned())),
+        (Destination::Main, _) => Some(Moment::SecretMissing(message.to_owned())),
     }
 }
 
 fn mint_anew(seen: &Observation, call: MintCall, message: &str) -> Plan {
-    let mint = Mint { call, revision: seen.highest_revision() + 1, attempt: 1, counts: Counts::Anew };
+    let mint = Mint { call, revision: seen.highest_revision() + 1, attempt: 1, counts: Counts::Anew, rotation: None };
     limited(seen, Plan::steps(vec![Step::Mint(mint)], Some(Moment::Creating(message.to_owned())), Again::After(seen.times.roles)))
 }
 

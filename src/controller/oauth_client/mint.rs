@@ -5,18 +5,24 @@ use tokio::time::Instant;
 
 use super::{
     decide::MOST_RETIRING,
+    mint_check::may_reset,
     moments::moment_of_error,
-    observation::{ClientView, Observation, Organization},
-    observe::read_client,
+    observation::{Observation, Organization, current_rotation},
     pass::Pass,
     plan::{Again, Counts, Mint, MintCall},
     publish::{self, Freshness},
+    rotation_end, rotation_store,
     status::Moment,
 };
 use crate::{
     api::{
+        GenesysOAuthClientStatus,
         condition::{Reason, whole_second},
-        oauth_client::{DesiredState, Intent, IntentOperation, RecordedOrganization, RetiringClient, RetiringState},
+        oauth_client::{
+            DeletionTime, DesiredState, Intent, IntentOperation, RecordedOrganization, RetiringClient, RetiringState,
+            rotation_status::{RotationStep, Trigger},
+        },
+        rotation_policy::RotationStrategy,
     },
     controller::{error::Error, memory::LostCall, sessions::Session},
     genesys::{self, ClientState, IssuedClient, Slot},
@@ -42,8 +48,8 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
             return Ok(());
         }
     };
-    if let Err(error) = publish::try_secret(pass, seen, mint.revision).await {
-        return cannot_store(pass, seen, error);
+    if let Err(error) = try_secrets(pass, seen, mint).await {
+        return cannot_store(pass, seen, mint, error).await;
     }
     let begun = Instant::now();
     let nonce = write_intent(pass, seen, mint, session).await?;
@@ -60,67 +66,38 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
     audit(pass, operation, &result);
     match result {
         Ok(issued) => issued_client(pass, seen, mint, session, issued, &nonce).await,
-        Err(error) if error.outcome_is_known() => refused(pass, mint, &error).await,
+        Err(error) if error.outcome_is_known() => refused(pass, seen, mint, &error).await,
         Err(error) => {
             let message = format!("the outcome of {operation} is not known: the operator looks for the client before it goes on");
             tracing::warn!(%error, "unknown outcome");
             pass.again = Again::After(seen.times.call + seen.times.window);
-            pass.moment = Some(match super::moments::publication(&pass.status) {
-                super::status::Publication::Never => Moment::Creating(message),
-                _ => Moment::SecretMissing(message),
-            });
+            pass.moment = standing(pass, message);
             Ok(())
         }
     }
 }
 
-/// Looks at a client before its secret is reset: one that is gone, or not ours to reset, is left alone.
-async fn may_reset(pass: &mut Pass<'_>, seen: &Observation, session: &Session, id: &str) -> Result<bool, Error> {
-    let stalled = |reason, message| Some(Moment::Stalled(reason, message));
-    let recorded = pass.status.client_id.as_deref() == Some(id);
-    let (moment, again) = match read_client(pass.context, session, &pass.uid(), id).await {
-        Err(error) => {
-            let (moment, again) = moment_of_error(&error, &pass.status);
-            (Some(moment), again)
-        }
-        Ok(ClientView::Present(client)) => {
-            let marker = client.description.as_deref().and_then(Marker::parse);
-            let ours = marker.as_ref().map_or(recorded, |marker| marker.owner == seen.owner);
-            if id == session.own_client_id() || !ours {
-                (
-                    stalled(
-                        Reason::Conflict,
-                        format!("client {id} is not this object's, and is left alone: delete this object and create another one"),
-                    ),
-                    Again::Backoff,
-                )
-            } else if client.state == ClientState::Disabled {
-                (stalled(Reason::ClientDisabled, format!("Genesys disabled client {id}: ask Genesys support")), Again::Backoff)
-            } else if client.state == ClientState::Inactive
-                && pass.status.applied_state == Some(DesiredState::Active)
-                && seen.object.spec.state == DesiredState::Active
-            {
-                let message = format!("somebody made client {id} inactive on the platform: activate it there, or set spec.state: Inactive");
-                (stalled(Reason::DeactivatedOutside, message), Again::Backoff)
-            } else {
-                return Ok(true);
-            }
-        }
-        Ok(_) => {
-            let message = format!("client {id} is gone from the platform: the operator looks again before it creates another");
-            let seconds = std::time::Duration::from_secs(1);
-            if pass.status.intent.as_ref().is_some_and(|intent| intent.client_id.as_deref() == Some(id)) {
-                // There is nothing left to reset: the intent ends, and the look for the client begins.
-                pass.moment = Some(Moment::ClientMissing(message.clone()));
-                pass.commit_outcome(|status| status.intent = None).await?;
-                pass.remember(|memory| memory.lost_call = None);
-            }
-            (Some(Moment::ClientMissing(message)), Again::After(if recorded { seconds } else { seen.times.window.max(seconds) }))
-        }
-    };
-    pass.moment = moment;
-    pass.again = again;
-    Ok(false)
+/// Where the object stands while a credential is on its way; a rotation by Replace leaves it where it is.
+fn standing(pass: &mut Pass<'_>, message: String) -> Option<Moment> {
+    if pass.rotates_unseen() {
+        pass.note(message);
+        return None;
+    }
+    let regenerates = current_rotation(&pass.status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate);
+    Some(match super::moments::publication(&pass.status) {
+        super::status::Publication::Never => Moment::Creating(message),
+        _ if regenerates => Moment::Regenerating(message),
+        _ => Moment::SecretMissing(message),
+    })
+}
+
+/// What can't be stored is not minted: both Secrets are tried that the credential will come to.
+async fn try_secrets(pass: &Pass<'_>, seen: &Observation, mint: &Mint) -> Result<(), Error> {
+    let replaces = mint.rotation.as_ref().is_some_and(|rotation| rotation.strategy == RotationStrategy::Replace);
+    if replaces || pass.rotates_unseen() {
+        rotation_store::try_write(pass, seen, mint.revision).await?;
+    }
+    publish::try_secret(pass, seen, mint.revision).await
 }
 
 /// The compare-and-swap that fences the call after it.
@@ -153,6 +130,7 @@ async fn write_intent(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, sess
         let surplus = status.issued_nonces.len().saturating_sub(KEPT_NONCES);
         status.issued_nonces.drain(..surplus);
     }
+    begin_rotation(status, seen, mint);
     let hour = jiff::SignedDuration::from_hours(1);
     status.mints.retain(|time| now.duration_since(*time) < hour);
     if mint.counts == Counts::Anew {
@@ -164,6 +142,25 @@ async fn write_intent(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, sess
     status.public_client = Some(seen.object.spec.public_client);
     pass.commit_step().await?;
     Ok(nonce)
+}
+
+/// The rotation is written down in the intent's own compare-and-swap, and so is the request that it answers.
+fn begin_rotation(status: &mut GenesysOAuthClientStatus, seen: &Observation, mint: &Mint) {
+    if let Some(rotation) = &mint.rotation {
+        status.rotation.get_or_insert_default().current = Some((**rotation).clone());
+        if rotation.request.is_some() {
+            status.last_handled_rotate_request = seen.requests.rotate.as_ref().map(|request| request.value.clone());
+        }
+        if rotation.trigger == Trigger::Repair {
+            let rotation = status.rotation.get_or_insert_default();
+            rotation.repairs = Some(rotation.repairs.unwrap_or(0).saturating_add(1));
+        }
+    }
+    let regenerates = current_rotation(status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate);
+    if regenerates && matches!(mint.call, MintCall::Reset { .. }) {
+        // The old secret ends with the call.
+        status.verified_revision = None;
+    }
 }
 
 async fn call(
@@ -202,7 +199,7 @@ async fn issued_client(
     if matches!(mint.call, MintCall::Create { .. }) {
         let marker = issued.client.description.as_deref().and_then(Marker::parse);
         if marker != Some(seen.owner.marker(nonce)) {
-            return marker_refused(pass, session, issued).await;
+            return marker_refused(pass, seen, session, issued).await;
         }
         if let Some(Ok(declared)) = &seen.declared
             && seen.object.spec.state == DesiredState::Active
@@ -259,7 +256,7 @@ async fn without_secret(pass: &mut Pass<'_>, mint: &Mint, id: &str) -> Result<()
 }
 
 /// The platform cut the marker: the client could never be found again, so it must not stay.
-async fn marker_refused(pass: &mut Pass<'_>, session: &Session, issued: IssuedClient) -> Result<(), Error> {
+async fn marker_refused(pass: &mut Pass<'_>, seen: &Observation, session: &Session, issued: IssuedClient) -> Result<(), Error> {
     let id = &issued.client.id;
     let removed = super::retire::inactivate_and_delete(session, &issued.client).await;
     tracing::warn!(client = %id, removed = removed.is_ok(), "the platform returned a client without its marker");
@@ -267,7 +264,7 @@ async fn marker_refused(pass: &mut Pass<'_>, session: &Session, issued: IssuedCl
         "the platform cut the marker off the description of client {id}{}: shorten spec.description",
         if removed.is_ok() { ", which was deleted again" } else { ", which could not be deleted: delete it on the platform" }
     );
-    pass.moment = Some(Moment::Stalled(Reason::MarkerRefused, message));
+    pass.moment = Some(Moment::Stalled(Reason::MarkerRefused, message.clone()));
     pass.again = Again::Backoff;
     let generation = pass.object.metadata.generation;
     pass.remember(|memory| {
@@ -278,16 +275,22 @@ async fn marker_refused(pass: &mut Pass<'_>, session: &Session, issued: IssuedCl
         client_id: id.clone(),
         state: RetiringState::Inactivating,
         since: whole_second(pass.context.now()),
+        deletion: DeletionTime::AtOnce,
+        delete_after: None,
     });
     pass.commit_outcome(move |status| {
         status.intent = None;
         status.retiring.extend(left.clone().filter(|_| status.retiring.len() < MOST_RETIRING));
     })
-    .await
+    .await?;
+    if pass.rotates_unseen() {
+        rotation_end::fail(pass, seen, &message).await?;
+    }
+    Ok(())
 }
 
 /// The platform certainly did nothing: the intent ends in the write that says so.
-async fn refused(pass: &mut Pass<'_>, mint: &Mint, error: &genesys::Error) -> Result<(), Error> {
+async fn refused(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: &genesys::Error) -> Result<(), Error> {
     pass.remember(|memory| memory.lost_call = None);
     show(pass, error);
     if let (MintCall::Reset { client_id, .. }, true) = (&mint.call, error.is_not_found()) {
@@ -303,6 +306,11 @@ async fn refused(pass: &mut Pass<'_>, mint: &Mint, error: &genesys::Error) -> Re
     let unused = pass.status.intent.as_ref().filter(|_| created).and_then(|intent| intent.nonce.clone());
     let recovering = mint.counts == Counts::AsRecovery && !error.is_not_found();
     let transient = error.class().is_transient() || matches!(error.class(), genesys::ErrorClass::Credential);
+    let rotating = pass.rotates_unseen();
+    if rotating {
+        pass.moment = None;
+        pass.note(error.cause());
+    }
     pass.commit_outcome(move |status| {
         // An earlier call under this intent may still have reached the platform: then the intent must stay.
         if !(recovering && transient) {
@@ -314,17 +322,55 @@ async fn refused(pass: &mut Pass<'_>, mint: &Mint, error: &genesys::Error) -> Re
             status.issued_nonces.retain(|known| unused.as_ref() != Some(known));
         }
     })
-    .await
+    .await?;
+    if rotating && !transient {
+        return new_client_refused(pass, seen, error).await;
+    }
+    Ok(())
 }
 
-fn show(pass: &mut Pass<'_>, error: &genesys::Error) {
+/// The new client of a rotation can't be had. In an emergency the old one is reset instead; else it stays in force.
+async fn new_client_refused(pass: &mut Pass<'_>, seen: &Observation, error: &genesys::Error) -> Result<(), Error> {
+    let why = format!("the platform refuses a second client ({})", error.cause());
+    if !current_rotation(&pass.status).is_some_and(|current| current.trigger == Trigger::Emergency) {
+        return rotation_end::fail(pass, seen, &why).await;
+    }
+    pass.commit_outcome(|status| {
+        if let Some(current) = status.rotation.as_mut().and_then(|rotation| rotation.current.as_mut()) {
+            current.strategy = RotationStrategy::Regenerate;
+            current.step = RotationStep::Regenerating;
+        }
+    })
+    .await?;
+    pass.event(EventType::Warning, "EmergencyReset", &format!("{why}: the secret is reset in place, to end the old credential")).await;
+    pass.again = Again::After(std::time::Duration::ZERO);
+    Ok(())
+}
+
+/// Says what an error of the platform means for the object, or for its rotation.
+pub fn show(pass: &mut Pass<'_>, error: &genesys::Error) {
     let (moment, again) = moment_of_error(error, &pass.status);
-    pass.moment = Some(moment);
     pass.again = again;
+    if pass.rotates_unseen() {
+        // What hinders a rotation says nothing of the credential in force.
+        pass.moment = None;
+        pass.note(error.cause());
+    } else {
+        pass.moment = Some(moment);
+    }
 }
 
-fn cannot_store(pass: &mut Pass<'_>, seen: &Observation, error: Error) -> Result<(), Error> {
+async fn cannot_store(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: Error) -> Result<(), Error> {
     let name = seen.object.secret_name();
+    let replaces = mint.rotation.as_ref().filter(|rotation| rotation.strategy == RotationStrategy::Replace);
+    if let (Some(rotation), Error::ForeignSecret { .. } | Error::Kubernetes { .. }) = (replaces, &error)
+        && !matches!(&error, Error::Kubernetes { source, .. } if !matches!(&**source, kube::Error::Api(status) if status.code < 500))
+    {
+        // Nothing was asked of the platform: the rotation ends before it begins.
+        begin_rotation(&mut pass.status, seen, mint);
+        tracing::debug!(trigger = ?rotation.trigger, "the rotation can't be stored");
+        return rotation_end::fail(pass, seen, &error.to_string()).await;
+    }
     match error {
         Error::ForeignSecret { detail, .. } => {
             let message = format!(

@@ -7,16 +7,28 @@ pub mod access;
 pub mod apply;
 pub mod cleanup;
 pub mod decide;
+pub mod integrations;
 pub mod mint;
+pub mod mint_check;
 pub mod moments;
 pub mod observation;
 pub mod observe;
+pub mod observe_platform;
+pub mod outlook;
+pub mod overlap;
 pub mod pass;
 pub mod plan;
+pub mod policy;
 pub mod publish;
 pub mod reconcile;
 pub mod retire;
+pub mod rollouts;
+pub mod rotate;
+pub mod rotation_end;
+pub mod rotation_store;
+pub mod secret_write;
 pub mod status;
+pub mod timetable;
 pub mod update;
 pub mod validate;
 pub mod verify;
@@ -32,7 +44,7 @@ use kube::{
 use tracing::Instrument as _;
 
 use super::{Clients, Stop, context::Context, error::Error};
-use crate::api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, MANAGED_BY_LABEL};
+use crate::api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy, MANAGED_BY_LABEL};
 
 /// Whose objects a controller works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +61,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     let configuration = controller::Config::default().concurrency(context.settings.max_concurrent_reconciles);
     let mut controller = Controller::new(api, watcher::Config::default()).with_config(configuration);
     let store = controller.store();
+    context.fleet.add(store.clone());
+    let by_policy = store.clone();
     let organizations: Api<GenesysOrganization> = Api::all(clients.watches.clone());
     let mut selected = watcher::Config::default();
     if let Some(selector) = &context.settings.organizations {
@@ -62,6 +76,18 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
             .filter(|object| object.spec.organization_ref.name == name)
             .map(|object| ObjectRef::from_obj(&*object))
             .collect::<Vec<_>>()
+    });
+    let policies: Api<GenesysRotationPolicy> = match &scope {
+        Scope::Cluster => Api::all(clients.watches.clone()),
+        Scope::Namespace(namespace) => Api::namespaced(clients.watches.clone(), namespace),
+    };
+    controller = controller.watches(policies, watcher::Config::default(), move |policy| {
+        let (name, namespace) = (policy.metadata.name.unwrap_or_default(), policy.metadata.namespace);
+        let follows = |object: &GenesysOAuthClient| {
+            object.metadata.namespace == namespace
+                && object.spec.rotation_policy_ref.as_ref().is_some_and(|reference| reference.name == name)
+        };
+        by_policy.state().into_iter().filter(|object| follows(object)).map(|object| ObjectRef::from_obj(&*object)).collect::<Vec<_>>()
     });
     if let Scope::Namespace(namespace) = &scope {
         // Metadata only, and only ours; an install for the whole cluster watches no Secret at all and looks at each by name instead.

@@ -1,11 +1,12 @@
 //! Which moment an object is in, by the facts in its status or by what the platform answered. Pure; the words are for people.
 
 use super::{
+    observation::current_rotation,
     plan::Again,
     status::{Delay, Moment, Publication},
 };
 use crate::{
-    api::{GenesysOAuthClientStatus, condition::Reason, oauth_client::DesiredState},
+    api::{GenesysOAuthClientStatus, condition::Reason, oauth_client::DesiredState, rotation_policy::RotationStrategy},
     genesys::{self, ErrorClass},
 };
 
@@ -27,6 +28,11 @@ pub fn moment_of_facts(status: &GenesysOAuthClientStatus, generation: Option<i64
     }
     if status.synced_generation != generation {
         return Moment::Updating(Delay::None, "an edit of spec is being applied".to_owned());
+    }
+    if publication(status) == Publication::Unverified
+        && current_rotation(status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate)
+    {
+        return Moment::Regenerating("the secret was reset, and the new one is being verified".to_owned());
     }
     match (wished, publication(status)) {
         (DesiredState::Inactive, _) => Moment::Inactive,

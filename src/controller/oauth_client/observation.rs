@@ -9,13 +9,21 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::validate::{Declared, Local, Refusal};
+use super::{
+    policy::PolicyView,
+    timetable::{Requests, Timetable, Turn},
+    validate::{Declared, Local, Refusal},
+};
 use crate::{
-    api::{GenesysOAuthClient, GenesysOrganization},
+    api::{
+        GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization,
+        oauth_client::rotation_status::{CurrentRotation, RotationStep},
+        rotation_policy::RotationStrategy,
+    },
     controller::{memory::Recollection, sessions::Session},
     genesys::{self, OAuthClient},
     marker::Owner,
-    secret::{Ownership, Published},
+    secret::{Credential, Ownership, Published, rotation::RotationSecret},
 };
 
 /// What a pass saw.
@@ -45,6 +53,18 @@ pub struct Observation {
     pub secret: SecretView,
     /// Our Secret by the name that status last told, where that is another.
     pub former_secret: Option<Box<Published>>,
+    /// The rotation Secret, where it was looked for and is ours.
+    pub rotation: Option<Box<RotationSecret>>,
+    /// The rotation policy that applies.
+    pub policy: PolicyView,
+    /// What people ask for.
+    pub requests: Requests,
+    /// When the credential is to be rotated, and whether it is time.
+    pub timetable: Timetable,
+    /// Whether a rotation that is wished may start.
+    pub turn: Turn,
+    /// The labels of the namespace, which `access` judges.
+    pub namespace_labels: BTreeMap<String, String>,
     /// The client as the platform is to see it; none where it was not asked because nothing can have changed.
     pub declared: Option<Result<Declared, Refusal>>,
     /// The client that status names, where it was read.
@@ -138,26 +158,57 @@ pub enum Readiness {
 impl Observation {
     /// The status, or an empty one.
     #[must_use]
-    pub fn status(&self) -> crate::api::GenesysOAuthClientStatus {
+    pub fn status(&self) -> GenesysOAuthClientStatus {
         self.object.status.clone().unwrap_or_default()
     }
 
     /// The highest revision that was ever used, as far as this pass can see.
     #[must_use]
     pub fn highest_revision(&self) -> i64 {
-        highest_revision(&self.status(), &self.secret)
+        let in_rotation = self.rotation.as_ref().map_or(0, |rotation| rotation.highest_revision());
+        highest_revision(&self.status(), &self.secret).max(in_rotation)
+    }
+
+    /// How long it is until a time; none: it has come.
+    #[must_use]
+    pub fn time_to(&self, time: Timestamp) -> Option<Duration> {
+        Duration::try_from(time.duration_since(self.now)).ok().filter(|wait| !wait.is_zero())
+    }
+
+    /// How many objects of the policy may rotate at the same time.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.policy.applied().map_or(1, |applied| applied.policy.max_concurrent as usize).max(1)
+    }
+
+    /// The rotation that is under way.
+    #[must_use]
+    pub fn current(&self) -> Option<&CurrentRotation> {
+        current_rotation(self.object.status.as_ref()?)
+    }
+
+    /// The credential of a client, wherever one of the object's Secrets holds it whole.
+    #[must_use]
+    pub fn credential_of(&self, client_id: &str) -> Option<Credential> {
+        let main = match &self.secret {
+            SecretView::Ours(found) if found.intact && found.credential.client_id == client_id => Some(&found.credential),
+            _ => None,
+        };
+        let in_rotation = self.rotation.as_ref().and_then(|rotation| rotation.credential_of(client_id));
+        main.filter(|credential| credential.client_secret.is_some()).or(in_rotation).cloned()
     }
 }
 
 /// The highest revision in status, in its intent and in the Secret.
 #[must_use]
-pub fn highest_revision(status: &crate::api::GenesysOAuthClientStatus, secret: &SecretView) -> i64 {
+pub fn highest_revision(status: &GenesysOAuthClientStatus, secret: &SecretView) -> i64 {
     let in_secret = match secret {
         SecretView::Ours(published) => published.credential.revision,
         _ => 0,
     };
+    let in_rotation = current_rotation(status).map_or(0, |current| current.revision.unwrap_or(0).max(current.former_revision.unwrap_or(0)));
     let in_intent = status.intent.as_ref().map_or(0, |intent| intent.revision);
-    status.revision.unwrap_or(0).max(in_intent).max(in_secret)
+    status.revision.unwrap_or(0).max(in_intent).max(in_secret).max(in_rotation)
 }
 
 /// Whether an intent may be taken over, by what this process remembers of it.
@@ -179,6 +230,35 @@ pub fn readiness(object: &GenesysOAuthClient, memory: &Recollection, epoch: &str
 
 /// Ids of all clients that status records as the object's. An intent records none: what it names must show the object's marker.
 #[must_use]
-pub fn known_ids(status: &crate::api::GenesysOAuthClientStatus) -> BTreeSet<String> {
-    status.client_id.iter().chain(status.retiring.iter().map(|retiring| &retiring.client_id)).cloned().collect()
+pub fn known_ids(status: &GenesysOAuthClientStatus) -> BTreeSet<String> {
+    let next = current_rotation(status).and_then(|current| current.client_id.as_ref());
+    status.client_id.iter().chain(next).chain(status.retiring.iter().map(|retiring| &retiring.client_id)).cloned().collect()
+}
+
+/// The nonce of the published client's marker, as far as it is known.
+#[must_use]
+pub fn client_nonce(status: &GenesysOAuthClientStatus) -> Option<String> {
+    status.nonce.clone().or_else(|| status.issued_nonces.last().cloned())
+}
+
+/// The rotation that is under way.
+#[must_use]
+pub fn current_rotation(status: &GenesysOAuthClientStatus) -> Option<&CurrentRotation> {
+    status.rotation.as_ref()?.current.as_ref()
+}
+
+/// Where a credential goes that is issued under the present intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The Secret that workloads read.
+    Main,
+    /// The rotation Secret, until it is proven.
+    Rotation,
+}
+
+/// Where a credential goes that is issued under the present intent.
+#[must_use]
+pub fn destination(status: &GenesysOAuthClientStatus) -> Destination {
+    let creating = |current: &CurrentRotation| current.strategy == RotationStrategy::Replace && current.step == RotationStep::Creating;
+    if current_rotation(status).is_some_and(creating) { Destination::Rotation } else { Destination::Main }
 }

@@ -8,7 +8,10 @@ use tokio::time::Instant;
 
 use super::{
     moments::{moment_of_facts, publication},
+    observation::{Destination, current_rotation, destination},
+    outlook::Outlook,
     plan::Again,
+    policy::keep_books,
     status::{Facts, Moment, Sight, set_conditions},
 };
 use crate::{
@@ -44,6 +47,8 @@ pub struct Pass<'a> {
     pub again: Again,
     /// What was seen of the published credential.
     pub sight: Sight,
+    /// What is known of the object's rotations.
+    pub outlook: Option<Outlook>,
     /// The reason for which a person had to act when the pass began.
     stalled: Option<String>,
 }
@@ -61,6 +66,7 @@ impl<'a> Pass<'a> {
             moment: None,
             again: Again::AtResync,
             sight: Sight::Whole,
+            outlook: None,
             stalled: object.status.as_ref().and_then(|status| stalled(&status.conditions)),
         }
     }
@@ -86,6 +92,19 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn shows(&self, reason: Reason) -> bool {
         find(&self.status.conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == reason.as_str())
+    }
+
+    /// Says what the rotation under way waits for.
+    pub fn note(&mut self, words: impl Into<String>) {
+        if let Some(outlook) = &mut self.outlook {
+            outlook.note = Some(words.into());
+        }
+    }
+
+    /// Whether what is issued now is the new credential of a rotation, which nobody uses yet.
+    #[must_use]
+    pub fn rotates_unseen(&self) -> bool {
+        destination(&self.status) == Destination::Rotation
     }
 
     /// Publishes an Event about the object.
@@ -121,6 +140,7 @@ impl<'a> Pass<'a> {
     /// Writes the outcome of a call that was made under an intent: on conflict it reads again, as long as the intent is still the same.
     pub async fn commit_outcome(&mut self, change: impl Fn(&mut GenesysOAuthClientStatus)) -> Result<(), Error> {
         let intent: Option<Intent> = self.object.status.as_ref().and_then(|status| status.intent.clone());
+        let rotation = self.object.status.as_ref().and_then(current_rotation).cloned();
         for _ in 0..OUTCOME_TRIES {
             change(&mut self.status);
             match self.commit_status().await {
@@ -129,7 +149,11 @@ impl<'a> Pass<'a> {
             }
             let name = self.object.name_any();
             let fresh = self.api.get_opt(&name).await.during("reading the object again")?.ok_or(Error::Stale)?;
-            if fresh.status.as_ref().and_then(|status| status.intent.as_ref()) != intent.as_ref() || fresh.uid() != self.object.uid() {
+            let found = fresh.status.as_ref();
+            if found.and_then(|status| status.intent.as_ref()) != intent.as_ref()
+                || found.and_then(current_rotation) != rotation.as_ref()
+                || fresh.uid() != self.object.uid()
+            {
                 return Err(Error::Stale);
             }
             self.status = fresh.status.clone().unwrap_or_default();
@@ -161,7 +185,13 @@ impl<'a> Pass<'a> {
             Some(effective) if status.revision.is_some() || status.intent.is_some() => effective.secret_name.clone(),
             _ => self.object.secret_name().to_owned(),
         };
-        status.effective = Some(Effective { secret_name, deletion_policy: self.object.effective_deletion_policy() });
+        let now = self.context.now();
+        let mut effective = Effective { secret_name, deletion_policy: self.object.effective_deletion_policy(), ..Effective::default() };
+        if let Some(outlook) = &self.outlook {
+            keep_books(status, &outlook.policy, &outlook.identity, now);
+            outlook.policy.show(&self.object, &mut effective);
+        }
+        status.effective = Some(effective);
         if conditions == Conditions::Keep {
             return;
         }
@@ -171,8 +201,9 @@ impl<'a> Pass<'a> {
             publication: publication(&self.status),
             sight: self.sight,
             secret_name: self.object.secret_name().to_owned(),
+            expiring: self.outlook.as_ref().map(|outlook| outlook.expiring(&self.status, now)),
+            rotating: self.outlook.as_ref().map(|outlook| outlook.rotating(&self.status)),
         };
-        let now = self.context.now();
         set_conditions(&mut self.status.conditions, &moment, &facts, now);
     }
 }

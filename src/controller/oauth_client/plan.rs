@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::status::Moment;
-use crate::{api::oauth_client::RetiringState, secret::Credential};
+use crate::{
+    api::oauth_client::{RetiringState, rotation_status::CurrentRotation},
+    secret::Credential,
+};
 
 /// What a pass will do.
 #[derive(Clone, Debug)]
@@ -55,6 +58,18 @@ pub enum Step {
     DropFormerSecret,
     /// Find out whether the published credential works.
     Verify(Credential),
+    /// Bring the rotation that is under way a step further.
+    Rotate,
+    /// Take the rotation that is under way back; with the token of the request.
+    Abort(String),
+    /// Turn the rotation that is under way into an emergency; with the token of the request.
+    Escalate(String),
+    /// Note that requests were handled that ask for nothing that could be done.
+    Decline(Vec<Declined>),
+    /// Let what follows the credential beside the Secret carry it: integration credentials, rollout targets.
+    Follow(Credential),
+    /// Remove a rotation Secret that no rotation needs.
+    DropRotationSecret,
     /// Take the first of the retiring clients a step further.
     Retire,
 }
@@ -70,6 +85,28 @@ pub struct Mint {
     pub attempt: i64,
     /// Whether it counts towards the limit of an hour: the recovery of an intent does not.
     pub counts: Counts,
+    /// The rotation that begins with it.
+    pub rotation: Option<Box<CurrentRotation>>,
+}
+
+/// A request that was handled without doing anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declined {
+    /// What was asked for.
+    pub asked: Asked,
+    /// The value of the annotation.
+    pub value: String,
+    /// Why nothing was done; none: it was seen before the object had a client, and is not meant for it.
+    pub why: Option<String>,
+}
+
+/// What people ask for by annotations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A rotation.
+    Rotate,
+    /// The end of the rotation that is under way.
+    Abort,
 }
 
 /// The calls that return a secret.

@@ -1,4 +1,4 @@
-//! Writes credentials into the Secret (talks to the network): by create, or by PUT of what was just read; never over a newer one, never over a foreign one.
+//! Brings credentials into the Secret that workloads read (talks to the network), and writes down that they are there. Issues none.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::events::EventType;
@@ -8,36 +8,33 @@ use super::{
     observation::{Observation, Organization},
     pass::Pass,
     plan::Again,
+    rotation_store,
+    secret_write::{self, Attempt, Written},
     status::{Delay, Moment, Sight},
     validate,
 };
 use crate::{
     api::{
+        GenesysOAuthClientStatus,
         condition::{Reason, whole_second},
-        oauth_client::{Binding, DesiredState, FormerSecret, IntentOperation, RecordedOrganization},
+        oauth_client::{
+            Binding, DesiredState, FormerSecret, IntentOperation, RecordedOrganization,
+            rotation_status::{IssuedBy, RotationStep},
+        },
+        rotation_policy::RotationStrategy,
     },
     controller::{
-        error::{During as _, Error, is_conflict},
-        kubernetes::{delete_secret, dry_run_params, post_params, secrets},
+        error::{During as _, Error},
+        kubernetes::{delete_secret, secrets},
     },
     secret::{self, Credential, Found},
 };
 
-/// How often a write of the Secret is tried within one pass when somebody else writes it at the same time.
-const TRIES: usize = 5;
 /// How long the Secret of a former name is kept for workloads that still mount it.
 const FORMER_SECRET_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
 /// How many Secrets of former names are kept at most.
 const MOST_FORMER_SECRETS: usize = 8;
-
-/// What a write of the Secret came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
-    Created,
-    Replaced,
-    AsItWas,
-}
 
 /// Whether the client is known to be as this generation of spec declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,15 +43,6 @@ pub enum Freshness {
     AsDeclared,
     /// It must be compared.
     Unknown,
-}
-
-/// How serious a write is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    /// The server only tries it.
-    DryRun,
-    /// It counts.
-    Real,
 }
 
 /// Tries on the server whether the Secret could be written: what can't be stored is not minted.
@@ -75,36 +63,13 @@ async fn write(pass: &Pass<'_>, seen: &Observation, credential: &Credential, att
     let api = secrets(&pass.context.client, &seen.ownership.namespace);
     let name = seen.object.secret_name();
     let surroundings = validate::surroundings(local, session.platform.endpoints(), &session.organization_id);
-    let parameters = match attempt {
-        Attempt::DryRun => dry_run_params(),
-        Attempt::Real => post_params(),
-    };
     let form = seen.object.spec.credentials_secret.as_ref();
+    let revision_in = |live: &Secret| match secret::read(live, &seen.ownership) {
+        Found::Ours(found) | Found::Former(found) => Ok(found.credential.revision),
+        Found::Foreign(detail) => Err(detail),
+    };
     let build = |live: Option<&Secret>| secret::build(live, name, &seen.ownership, form, &local.keys, &surroundings, credential);
-    for _ in 0..TRIES {
-        let live = api.get_opt(name).await.during("reading the Secret before writing it")?;
-        let result = match &live {
-            None => api.create(&parameters, &build(None)).await.map(|_| Written::Created),
-            Some(live) => {
-                let (Found::Ours(found) | Found::Former(found)) = secret::read(live, &seen.ownership) else {
-                    return Err(foreign(live, seen, name));
-                };
-                if found.credential.revision > credential.revision {
-                    return Err(Error::Superseded { name: name.into(), found: found.credential.revision, ours: credential.revision });
-                }
-                let wished = build(Some(live));
-                if secret::same(live, &wished) {
-                    return Ok(Written::AsItWas);
-                }
-                api.replace(name, &parameters, &wished).await.map(|_| Written::Replaced)
-            }
-        };
-        match result {
-            Err(error) if is_conflict(&error) => {}
-            result => return result.during("writing the Secret"),
-        }
-    }
-    Err(Error::Stale)
+    secret_write::write(&api, name, attempt, credential.revision, revision_in, build).await
 }
 
 /// What it means that the API server refuses the Secret: an invalid one is for a person to correct, the rest may pass.
@@ -120,16 +85,11 @@ pub fn not_writable(seen: &Observation, error: &kube::Error, otherwise: impl FnO
     }
 }
 
-fn foreign(live: &Secret, seen: &Observation, name: &str) -> Error {
-    let detail = match secret::read(live, &seen.ownership) {
-        Found::Foreign(detail) => detail,
-        _ => String::new(),
-    };
-    Error::ForeignSecret { name: name.into(), detail }
-}
-
 /// Stores a credential that was issued under the intent, and writes down that the intent is met.
 pub async fn publish(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential, freshness: Freshness) -> Result<(), Error> {
+    if pass.rotates_unseen() {
+        return rotation_store::store(pass, seen, credential, freshness).await;
+    }
     match write(pass, seen, credential, Attempt::Real).await {
         Ok(_) => {}
         Err(Error::ForeignSecret { name, detail }) => {
@@ -170,6 +130,9 @@ pub async fn finish(
     name: &str,
     freshness: Freshness,
 ) -> Result<(), Error> {
+    if pass.rotates_unseen() {
+        return rotation_store::finish(pass, seen, credential, freshness).await;
+    }
     let recovered = pass.status.intent.as_ref().is_some_and(|intent| intent.attempt > 1);
     let name = name.to_owned();
     let recorded = match &seen.organization {
@@ -183,6 +146,7 @@ pub async fn finish(
     let published_id = credential.client_id.clone();
     let former = seen.former_secret.as_ref().map(|found| found.credential.revision);
     let remove_after = whole_second(seen.now.checked_add(FORMER_SECRET_KEPT).unwrap_or(seen.now));
+    let published_at = whole_second(seen.now);
     pass.sight = Sight::Whole;
     pass.moment = None;
     let credential = credential.clone();
@@ -190,6 +154,12 @@ pub async fn finish(
     pass.commit_outcome(move |status| {
         let former_client = status.client_id.replace(credential.client_id.clone());
         let another = former_client.as_ref() != Some(&credential.client_id);
+        if status.revision.is_none() {
+            // Nothing runs with an older credential: a first publish restarts nothing.
+            status.carried_revision = Some(credential.revision);
+        }
+        status.nonce = credential.nonce.clone().or_else(|| status.nonce.take().filter(|_| !another));
+        regenerated(status, published_at);
         status.revision = Some(credential.revision);
         // What is published is in service again, whatever was planned for it.
         status.retiring.retain(|retiring| retiring.client_id != credential.client_id);
@@ -232,6 +202,42 @@ pub async fn finish(
         memory.verify_again = recovered.then(|| instant + window);
     });
     Ok(())
+}
+
+/// A rotation that resets the secret has published its credential with this write; what follows is brought to it next.
+fn regenerated(status: &mut GenesysOAuthClientStatus, now: jiff::Timestamp) {
+    let Some(rotation) = &mut status.rotation else { return };
+    rotation.issued_by = None;
+    if let Some(current) = rotation.current.as_mut().filter(|current| current.strategy == RotationStrategy::Regenerate) {
+        current.step = RotationStep::RollingOut;
+        current.published_at = Some(now);
+        rotation.issued_by = Some(IssuedBy::Rotation);
+    }
+}
+
+/// Copies a credential that is stored elsewhere into the Secret that workloads read. False: it could not be, and a person sees why.
+pub async fn copy(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential) -> Result<bool, Error> {
+    match write(pass, seen, credential, Attempt::Real).await {
+        Ok(_) => return Ok(true),
+        Err(Error::ForeignSecret { name, detail }) => {
+            pass.moment = Some(Moment::Stalled(
+                Reason::Conflict,
+                format!("Secret {name:?} belongs to somebody else ({detail}): choose another name, or remove it"),
+            ));
+        }
+        Err(Error::Kubernetes { source, .. }) if matches!(&*source, kube::Error::Api(_)) => {
+            let mut said = String::new();
+            let moment = not_writable(seen, &source, |message| {
+                said.clone_from(&message);
+                Moment::Updating(Delay::None, message)
+            });
+            pass.moment = matches!(moment, Moment::Stalled(..)).then_some(moment);
+            pass.note(said);
+        }
+        Err(error) => return Err(error),
+    }
+    pass.again = Again::Backoff;
+    Ok(false)
 }
 
 /// Writes the Secret again at its revision: labels, keys, a new name.

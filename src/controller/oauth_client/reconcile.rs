@@ -10,8 +10,10 @@ use super::{
     cleanup,
     decide::{decide, published},
     observation::{Observation, Organization, SecretView},
-    observe,
+    observe, observe_platform,
+    outlook::Outlook,
     pass::{Pass, delay},
+    policy::keep_books,
     status::{Moment, Sight},
 };
 use crate::{
@@ -64,12 +66,18 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
         pass.moment = Some(Moment::FirstVisit);
         pass.commit_status().await?;
     }
-    let near = observe::near(context, Arc::new(pass.object.clone())).await?;
+    let mut near = observe::near(context, Arc::new(pass.object.clone())).await?;
+    keep_books(&mut pass.status, &near.policy, &near.identity(), context.now());
+    near.keep_books(pass.status.clone());
     let circumstances = near.circumstances.clone();
     if let Some(left) = pass.remember(|memory| memory.held_back(&circumstances, Instant::now())) {
         return Ok(Action::requeue(left));
     }
-    let seen = observe::far(context, near).await;
+    let seen = observe_platform::far(context, near).await;
+    let public = seen.object.spec.public_client;
+    let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
+    pass.outlook = Some(Outlook::new(seen.policy.clone(), identity, public, &seen.timetable, &seen.turn));
+    note_first_requests(pass, &seen);
     look_at_credential(pass, &seen);
     let plan = decide(&seen);
     tracing::debug!(steps = ?plan.steps.iter().map(step_name).collect::<Vec<_>>(), again = ?plan.again, "decided");
@@ -83,6 +91,20 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
         context.sessions.doubt();
     }
     finish(pass, &circumstances).await
+}
+
+/// A request that stands on an object which has neither a client nor a handled request was copied or restored along with it.
+fn note_first_requests(pass: &mut Pass<'_>, seen: &Observation) {
+    let status = &mut pass.status;
+    if status.client_id.is_some() {
+        return;
+    }
+    if let Some(request) = seen.requests.rotate.as_ref().filter(|_| status.last_handled_rotate_request.is_none()) {
+        status.last_handled_rotate_request = Some(request.value.clone());
+    }
+    if let Some(value) = seen.requests.abort.as_ref().filter(|_| status.last_handled_abort_request.is_none()) {
+        status.last_handled_abort_request = Some(value.clone());
+    }
 }
 
 /// `Ready` is a fact of what this pass saw: a credential that no Secret holds, or that the platform refuses, is not verified any more.
@@ -146,6 +168,12 @@ fn step_name(step: &super::plan::Step) -> &'static str {
         Step::StoreSecret(_) => "store Secret",
         Step::DropFormerSecret => "drop former Secret",
         Step::Verify(_) => "verify",
+        Step::Rotate => "rotate",
+        Step::Abort(_) => "abort",
+        Step::Escalate(_) => "escalate",
+        Step::Decline(_) => "decline",
+        Step::Follow(_) => "follow",
+        Step::DropRotationSecret => "drop rotation Secret",
         Step::Retire => "retire",
     }
 }

@@ -4,7 +4,7 @@ use kube::runtime::events::EventType;
 use serde_json::json;
 
 use super::{
-    decide::{MOST_RETIRING, drained_at},
+    decide::{MOST_RETIRING, retirement_at, rotate::after},
     observation::{Observation, Organization},
     pass::Pass,
     plan::Again,
@@ -12,12 +12,17 @@ use super::{
 use crate::{
     api::{
         condition::whole_second,
-        oauth_client::{RetiringClient, RetiringState},
+        oauth_client::{DeletionTime, RetiringClient, RetiringState},
     },
     controller::{error::Error, sessions::Session},
     genesys::{self, ClientState, OAuthClient},
     marker::Marker,
 };
+
+/// How long tokens live on the platform where a client does not say, in seconds.
+const USUAL_VALIDITY: i64 = 86_400;
+/// How long an inactive client is kept at most, in seconds.
+const LONGEST_KEPT: i64 = 7 * 86_400;
 
 /// Puts clients on their way to deletion, by compare-and-swap. More than eight at a time wait for the next pass.
 pub async fn enter(pass: &mut Pass<'_>, ids: &[String], state: RetiringState) -> Result<(), Error> {
@@ -25,7 +30,8 @@ pub async fn enter(pass: &mut Pass<'_>, ids: &[String], state: RetiringState) ->
     for id in ids {
         let known = pass.status.retiring.iter().any(|retiring| retiring.client_id == *id);
         if !known && pass.status.retiring.len() < MOST_RETIRING {
-            pass.status.retiring.push(RetiringClient { client_id: id.clone(), state, since });
+            let deletion = if state == RetiringState::Draining { DeletionTime::AfterTokens } else { DeletionTime::AtOnce };
+            pass.status.retiring.push(RetiringClient { client_id: id.clone(), state, since, deletion, delete_after: None });
         }
     }
     pass.commit_status().await?;
@@ -38,7 +44,7 @@ pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
     let Organization::Ready(_, session) = &seen.organization else { return Ok(()) };
     let published = pass.status.client_id.clone();
     let due = |retiring: &RetiringClient| {
-        Some(&retiring.client_id) != published.as_ref() && (retiring.state != RetiringState::Draining || drained_at(retiring) <= seen.now)
+        Some(&retiring.client_id) != published.as_ref() && retirement_at(retiring, &pass.status).is_some_and(|at| at <= seen.now)
     };
     let Some(first) = pass.status.retiring.iter().find(|retiring| due(retiring)).cloned() else { return Ok(()) };
     let id = first.client_id.as_str();
@@ -70,11 +76,22 @@ pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
     }
     // A client that is gone, or that no longer carries our marker, is none of ours to change.
     if let Some(client) = client {
-        if client.state == ClientState::Active
-            && let Err(error) = inactivate(session, &client).await
-        {
-            failed(pass, id, &error);
-            return Ok(());
+        if client.state == ClientState::Active {
+            if let Err(error) = inactivate(session, &client).await {
+                failed(pass, id, &error);
+                return Ok(());
+            }
+            pass.event(EventType::Normal, "ClientInactivated", &format!("client {id} obtains no more tokens")).await;
+        }
+        if first.delete_after.is_none() && first.state != RetiringState::Deleting {
+            let delete_after = whole_second(deletion_time(&first, &client, seen.now));
+            for retiring in pass.status.retiring.iter_mut().filter(|retiring| retiring.client_id == id) {
+                retiring.delete_after = Some(delete_after);
+            }
+            if delete_after > seen.now {
+                pass.again = Again::After(seen.time_to(delete_after).unwrap_or_default().min(seen.times.resync));
+                return Ok(());
+            }
         }
         step_to(pass, id, RetiringState::Deleting);
         pass.commit_status().await?;
@@ -87,6 +104,15 @@ pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
     }
     pass.status.retiring.retain(|retiring| retiring.client_id != id);
     Ok(())
+}
+
+/// When an inactive client may go: its tokens live on as long as it exists.
+fn deletion_time(retiring: &RetiringClient, client: &OAuthClient, now: jiff::Timestamp) -> jiff::Timestamp {
+    let seconds = match retiring.deletion {
+        DeletionTime::AtOnce => 0,
+        DeletionTime::AfterTokens => client.access_token_validity_seconds.unwrap_or(USUAL_VALIDITY).min(LONGEST_KEPT),
+    };
+    after(now, seconds)
 }
 
 fn step_to(pass: &mut Pass<'_>, id: &str, state: RetiringState) {

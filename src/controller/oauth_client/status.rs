@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use super::outlook::Words;
 use crate::api::condition::{ConditionType, Reason, Status, Wanted, find, set_condition};
 
 /// Where an object stands; each variant is a row of the condition table.
@@ -30,6 +31,8 @@ pub enum Moment {
     SecretMissing(String),
     /// The platform refuses the published credential.
     CredentialRejected(String),
+    /// The secret is being reset in place.
+    Regenerating(String),
     /// The client is gone and is created again.
     ClientMissing(String),
     /// The object is being deleted.
@@ -90,6 +93,17 @@ pub struct Facts {
     pub sight: Sight,
     /// Name of the Secret.
     pub secret_name: String,
+    /// What `CredentialExpiring` says by the clock, where this pass knows the policy.
+    pub expiring: Option<Words>,
+    /// What `Rotating` says of the rotation under way, where this pass knows of it; with whether one is under way.
+    pub rotating: Option<Words>,
+}
+
+impl Facts {
+    /// Whether a rotation is under way, whatever else is to be said.
+    fn rotates(&self) -> bool {
+        self.rotating.as_ref().is_some_and(|(status, ..)| *status == Status::True)
+    }
 }
 
 enum Cell {
@@ -111,12 +125,27 @@ fn set(status: Status, reason: Reason, message: impl Into<String>) -> Cell {
 fn keep_expiring(facts: &Facts) -> Cell {
     match facts.publication {
         Publication::Never => set(Status::False, Reason::NotIssued, "no credential was issued yet"),
-        _ => Cell::Keep(Status::False, Reason::NoPolicy, NO_POLICY),
+        _ => match &facts.expiring {
+            Some((status, reason, message)) => set(*status, *reason, message),
+            None => Cell::Keep(Status::False, Reason::NoPolicy, NO_POLICY),
+        },
     }
 }
 
+/// `Rotating` as the facts say, or as it was.
+fn keep_rotating(facts: &Facts) -> Cell {
+    match &facts.rotating {
+        Some((status, reason, message)) => set(*status, *reason, message),
+        None => Cell::Keep(Status::False, Reason::Idle, IDLE),
+    }
+}
+
+/// `Rotating` where none can be under way but one that was started before.
+fn idle_unless_rotating(facts: &Facts) -> Cell {
+    if facts.rotates() { keep_rotating(facts) } else { idle() }
+}
+
 const KEEP_DRIFT: Cell = Cell::Keep(Status::Unknown, Reason::NotScanned, NOT_SCANNED);
-const KEEP_ROTATING: Cell = Cell::Keep(Status::False, Reason::Idle, IDLE);
 
 fn not_scanned() -> Cell {
     set(Status::Unknown, Reason::NotScanned, NOT_SCANNED)
@@ -186,9 +215,15 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
         Moment::Settled => [
             ready(facts),
             set(T, R::Matches, "the platform matches spec"),
-            set(F, R::NoPolicy, NO_POLICY),
+            match &facts.expiring {
+                Some((status, reason, message)) => set(*status, *reason, message),
+                None => set(F, R::NoPolicy, NO_POLICY),
+            },
             KEEP_DRIFT,
-            idle(),
+            match &facts.rotating {
+                Some((status, reason, message)) => set(*status, *reason, message),
+                None => idle(),
+            },
             set(F, R::Done, DONE),
             not_stalled(),
         ],
@@ -202,7 +237,7 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
                 set(F, reason, message),
                 keep_expiring(facts),
                 KEEP_DRIFT,
-                KEEP_ROTATING,
+                keep_rotating(facts),
                 set(T, R::Updating, message),
                 not_stalled(),
             ]
@@ -212,7 +247,11 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             set(F, *reason, message),
             keep_expiring(facts),
             if never || refutes(*reason) || *reason == R::OrganizationChanged { not_scanned() } else { KEEP_DRIFT },
-            if refutes(*reason) || matches!(reason, R::Conflict | R::AccessDenied) { idle() } else { KEEP_ROTATING },
+            if refutes(*reason) || matches!(reason, R::Conflict | R::AccessDenied) {
+                idle_unless_rotating(facts)
+            } else {
+                keep_rotating(facts)
+            },
             set(F, R::Stalled, "a person must act: see Stalled"),
             set(T, *reason, message),
         ],
@@ -221,7 +260,7 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             set(U, R::OrganizationNotReady, message),
             keep_expiring(facts),
             if never { not_scanned() } else { KEEP_DRIFT },
-            KEEP_ROTATING,
+            keep_rotating(facts),
             if facts.publication == Publication::Verified { set(F, R::Done, DONE) } else { set(T, R::WaitingForOrganization, message) },
             not_stalled(),
         ],
@@ -245,6 +284,15 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
         ],
         Moment::SecretMissing(message) => repair(R::SecretMissing, R::Republishing, message, facts),
         Moment::CredentialRejected(message) => repair(R::CredentialRejected, R::Recreating, message, facts),
+        Moment::Regenerating(message) => [
+            set(F, R::Regenerating, message),
+            Cell::Keep(T, R::Matches, "the platform matches spec"),
+            keep_expiring(facts),
+            KEEP_DRIFT,
+            set(T, R::Regenerating, message),
+            set(T, R::Regenerating, message),
+            not_stalled(),
+        ],
         Moment::ClientMissing(message) => [
             set(F, R::ClientMissing, message),
             set(F, R::Creating, message),
@@ -281,7 +329,7 @@ fn repair(ready: Reason, reconciling: Reason, message: &str, facts: &Facts) -> [
         Cell::Keep(Status::True, Reason::Matches, "the platform matches spec"),
         keep_expiring(facts),
         KEEP_DRIFT,
-        idle(),
+        idle_unless_rotating(facts),
         set(Status::True, reconciling, message),
         not_stalled(),
     ]

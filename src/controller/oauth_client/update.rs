@@ -10,19 +10,74 @@ use super::{
     status::{Delay, Moment},
 };
 use crate::{
-    api::{condition::Reason, oauth_client::DesiredState},
-    controller::error::Error,
+    api::{
+        condition::Reason,
+        oauth_client::{DesiredState, RetiringState},
+    },
+    controller::{error::Error, sessions::Session},
     genesys::{ClientState, Operation},
     marker::Marker,
 };
 
-/// Brings the client to what spec declares.
+/// What an update of another client than the published one came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// It is as spec declares.
+    Done,
+    /// It is not, or that is not known.
+    Failed(String),
+}
+
+/// Brings a client of a rotation to what spec declares: the new one before its publish, or the old one while it drains.
+pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Session, id: &str) -> Result<Brought, Error> {
+    let Some(Ok(declared)) = &seen.declared else { return Ok(Brought::Done) };
+    let client = match session.platform.get_client(id).await {
+        Ok(client) => client,
+        Err(error) if error.is_not_found() => return Ok(Brought::Done),
+        Err(error) => return Ok(Brought::Failed(error.cause())),
+    };
+    let Some(marker) = client.description.as_deref().and_then(Marker::parse).filter(|marker| marker.owner == seen.owner) else {
+        return Ok(Brought::Failed(format!("client {id} does not carry this object's marker")));
+    };
+    let request = declared.request(&marker, client.state.clone());
+    if request.differences(&client).is_empty() {
+        return Ok(Brought::Done);
+    }
+    let result = session.platform.update_client(id, request.overlay(&client.raw)).await;
+    let object = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
+    let operation = Operation::UpdateClient;
+    Ok(match result {
+        Ok(reply) => {
+            tracing::info!(target: "audit", %object, %operation, client = %id, outcome = "done", "platform write");
+            pass.event(EventType::Normal, "ClientUpdated", &format!("updated client {id}")).await;
+            match request.differences(&reply).first() {
+                None => Brought::Done,
+                Some(difference) => Brought::Failed(format!("{} stays {}", difference.field, difference.actual)),
+            }
+        }
+        Err(error) => {
+            tracing::info!(target: "audit", %object, %operation, client = %id, outcome = %error, correlation_id = error.correlation_id(), "platform write");
+            Brought::Failed(error.cause())
+        }
+    })
+}
+
+/// Brings the clients that workloads use to what spec declares: those that drain, then the published one.
 pub async fn update(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
     let (ClientView::Present(client), Some(Ok(declared)), Organization::Ready(_, session)) =
         (&seen.client, &seen.declared, &seen.organization)
     else {
         return Ok(());
     };
+    let draining = pass.status.retiring.iter().filter(|retiring| retiring.state == RetiringState::Draining);
+    for id in draining.map(|retiring| retiring.client_id.clone()).filter(|id| *id != client.id).collect::<Vec<_>>() {
+        if let Brought::Failed(why) = bring_to_spec(pass, seen, session, &id).await? {
+            pass.moment =
+                Some(Moment::Updating(Delay::None, format!("client {id}, which drains, could not be brought to spec yet ({why})")));
+            pass.again = Again::Backoff;
+            return Ok(());
+        }
+    }
     let wished = seen.object.spec.state;
     let state = match wished {
         DesiredState::Active => ClientState::Active,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     moments::publication,
     observation::{ClientView, Observation, Organization, SecretView},
-    observe::read_client,
+    observe_platform::read_client,
     pass::Pass,
     plan::Again,
     status::{Moment, Publication, Sight},

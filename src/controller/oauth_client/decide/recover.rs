@@ -10,7 +10,7 @@ use crate::{
         oauth_client::{IntentOperation, RetiringState},
     },
     controller::oauth_client::{
-        observation::{Observation, Readiness, Relative, SecretView, readiness},
+        observation::{Destination, Observation, Readiness, Relative, SecretView, destination, readiness},
         plan::{Again, Counts, Mint, MintCall, Plan, Step},
         status::Moment,
     },
@@ -25,13 +25,20 @@ pub(super) fn intent_found(seen: &Observation) -> Option<Plan> {
         Readiness::None => return None,
         Readiness::Waits(until) => {
             let message = "the outcome of the last call is not known yet: the operator looks for the client before it does anything again";
-            return Some(Plan::wait(recovering(&status, message), Again::After(until.saturating_duration_since(seen.instant))));
+            return Some(Plan::steps(vec![], recovering(&status, message), Again::After(until.saturating_duration_since(seen.instant))));
         }
         Readiness::Open(_) => {}
     }
-    let mint =
-        |call| Step::Mint(Mint { call, revision: seen.highest_revision() + 1, attempt: intent.attempt + 1, counts: Counts::AsRecovery });
-    let moment = Some(recovering(&status, "the outcome of the last call was lost: the operator goes on from what it found"));
+    let mint = |call| {
+        Step::Mint(Mint {
+            call,
+            revision: seen.highest_revision() + 1,
+            attempt: intent.attempt + 1,
+            counts: Counts::AsRecovery,
+            rotation: None,
+        })
+    };
+    let moment = recovering(&status, "the outcome of the last call was lost: the operator goes on from what it found");
     if intent.operation == IntentOperation::Reset {
         let call = MintCall::Reset { client_id: intent.client_id.clone()?, nonce: intent.nonce.clone() };
         return Some(Plan::steps(vec![mint(call)], moment, Again::After(seen.times.roles)));
@@ -42,11 +49,16 @@ pub(super) fn intent_found(seen: &Observation) -> Option<Plan> {
     let nonce = intent.nonce.clone()?;
     let found: Vec<_> =
         seen.family.as_ref()?.iter().filter(|relative| relative.nonce == nonce && !is_retiring(&status, relative)).collect();
-    let in_secret = match &seen.secret {
-        SecretView::Ours(published) => Some(published.credential.client_id.as_str()),
+    let in_secret = match (&seen.rotation, &seen.secret) {
+        (Some(rotation), _) if destination(&status) == Destination::Rotation => Some(rotation.next.credential.client_id.as_str()),
+        (_, SecretView::Ours(published)) => Some(published.credential.client_id.as_str()),
         _ => None,
     };
     let Some(keep) = oldest(&found, &[in_secret, status.client_id.as_deref()]) else {
+        if matches!(&seen.declared, Some(Err(_))) {
+            // Access was withdrawn, and no client was created: the rotation ends here.
+            return Some(Plan::steps(vec![Step::Rotate], moment, Again::After(Duration::ZERO)));
+        }
         return Some(Plan::steps(vec![mint(MintCall::Create { nonce: Some(nonce) })], moment, Again::After(seen.times.roles)));
     };
     let mut steps = retire_others(&found, keep, RetiringState::Inactivating);
@@ -76,7 +88,8 @@ pub(super) fn no_client_yet(seen: &Observation) -> Option<Plan> {
         let keep = &found.credential.client_id;
         let others: Vec<String> = live.iter().map(|relative| relative.client.id.clone()).filter(|id| id != keep).collect();
         let mut steps = vec![Step::Own { nonces, published: Some(found.credential.clone()) }];
-        steps.extend((!others.is_empty()).then_some(Step::EnterRetirement(others, RetiringState::Inactivating)));
+        // A rotation may have been under way, and workloads may still use the other one.
+        steps.extend((!others.is_empty()).then_some(Step::EnterRetirement(others, RetiringState::Draining)));
         return Some(Plan::steps(steps, None, Again::After(Duration::ZERO)));
     }
     if seen.memory.marker_refused.is_some() && seen.memory.marker_refused == seen.object.metadata.generation {
@@ -106,7 +119,8 @@ pub(super) fn no_client_yet(seen: &Observation) -> Option<Plan> {
 /// Our own last write may be missing from a scan for a while.
 fn scan_waits(seen: &Observation, status: &GenesysOAuthClientStatus) -> Option<Plan> {
     let wait = seen.scan_after?.saturating_duration_since(seen.instant);
-    Some(Plan::wait(recovering(status, "the operator waits until a scan must show its own last write"), Again::After(wait)))
+    let moment = recovering(status, "the operator waits until a scan must show its own last write");
+    Some(Plan::steps(vec![], moment, Again::After(wait)))
 }
 
 fn is_retiring(status: &GenesysOAuthClientStatus, relative: &Relative) -> bool {

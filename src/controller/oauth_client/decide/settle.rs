@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{VERIFICATION_INTERVAL, drained_at, published};
+use super::{VERIFICATION_INTERVAL, published, retirement_at, rotate};
 use crate::{
     api::{
-        GenesysOAuthClientStatus,
+        GenesysOAuthClient, GenesysOAuthClientStatus,
         condition::Reason,
-        oauth_client::{DesiredState, RetiringClient, RetiringState},
+        oauth_client::{DesiredState, RetiringState},
+        rotation_policy::RotationStrategy,
     },
     controller::oauth_client::{
         observation::{ClientView, Observation, Organization, SecretView},
@@ -29,6 +30,9 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     let Some(credential) = published(seen) else {
         return Plan { steps, moment: None, again };
     };
+    if let Some(step) = rotate::publish_was_cut_short(seen) {
+        return Plan { steps: vec![step], moment: None, again: Again::After(Duration::ZERO) };
+    }
     if status.revision != Some(credential.revision) {
         let name = match &seen.secret {
             SecretView::Ours(found) if found.credential.revision == credential.revision => seen.object.secret_name().to_owned(),
@@ -69,7 +73,10 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     if status.former_secrets.iter().any(|former| former.remove_after <= seen.now) {
         steps.push(Step::DropFormerSecret);
     }
-    if verifiable {
+    if follows(&seen.object, &status) {
+        steps.push(Step::Follow(credential.clone()));
+    }
+    if verifiable && !rotate::replaces_unseen(seen) {
         match verification_due(seen, &status) {
             Due::Now => steps.push(Step::Verify(credential)),
             Due::In(wait) => again = again.or(Again::After(wait.min(seen.times.resync))),
@@ -84,21 +91,27 @@ pub(super) fn settle(seen: &Observation) -> Plan {
         }
         again = again.or(Again::After(due.min(seen.times.resync)));
     }
-    Plan { steps, moment: standing, again }
+    if status.rotation.as_ref().is_none_or(|rotation| rotation.current.is_none()) && seen.rotation.is_some() {
+        steps.push(Step::DropRotationSecret);
+    }
+    let part = rotate::part(seen);
+    steps.extend(part.steps);
+    Plan { steps, moment: standing.or(part.moment), again: again.or(part.again) }
 }
 
-/// When the next of the retiring clients is due; never the published one.
+/// Whether something beside the Secret is to carry the published credential and does not yet.
+#[must_use]
+pub fn follows(object: &GenesysOAuthClient, status: &GenesysOAuthClientStatus) -> bool {
+    let spec = &object.spec;
+    let active = spec.state == DesiredState::Active && !spec.public_client;
+    let unwritten = !spec.integration_credentials.is_empty() && status.carried_generation != object.metadata.generation;
+    active && (status.carried_revision != status.revision || unwritten)
+}
+
+/// When the next of the retiring clients is due; never the published one, nor one that its rotation still needs.
 fn next_retirement(seen: &Observation, status: &GenesysOAuthClientStatus) -> Option<Duration> {
     let others = status.retiring.iter().filter(|retiring| Some(&retiring.client_id) != status.client_id.as_ref());
-    others.map(|retiring| retirement_due(seen, retiring)).min()
-}
-
-/// How long a retiring client is left alone yet.
-fn retirement_due(seen: &Observation, retiring: &RetiringClient) -> Duration {
-    match retiring.state {
-        RetiringState::Draining => Duration::try_from(drained_at(retiring).duration_since(seen.now)).unwrap_or_default(),
-        RetiringState::Inactivating | RetiringState::Deleting => Duration::ZERO,
-    }
+    others.filter_map(|retiring| retirement_at(retiring, status)).map(|at| seen.time_to(at).unwrap_or_default()).min()
 }
 
 /// Since when this process knows the credential.
@@ -115,7 +128,10 @@ fn verification_due(seen: &Observation, status: &GenesysOAuthClientStatus) -> Du
     let until = |at: Instant| if at <= seen.instant { Due::Now } else { Due::In(at - seen.instant) };
     let revision = status.revision;
     if status.verified_revision != revision {
-        return until(known_since(seen, revision) + seen.times.roles);
+        // Roles of a client whose secret was reset are known everywhere.
+        let reset = seen.current().is_some_and(|current| current.strategy == RotationStrategy::Regenerate);
+        let spread = if reset { Duration::ZERO } else { seen.times.roles };
+        return until(known_since(seen, revision) + spread);
     }
     if let Some(at) = seen.memory.verify_again {
         return until(at);

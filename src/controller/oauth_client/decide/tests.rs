@@ -1,6 +1,6 @@
 //! The decisions as tables: what was seen, and the plan that comes of it. No call can be made: the transport refuses all.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 
@@ -45,6 +45,12 @@ fn words(seen: &Observation) -> String {
         Step::StoreSecret(_) => "store".to_owned(),
         Step::DropFormerSecret => "drop former".to_owned(),
         Step::Verify(_) => "verify".to_owned(),
+        Step::Rotate => "rotate".to_owned(),
+        Step::Abort(value) => format!("abort {value}"),
+        Step::Escalate(value) => format!("escalate {value}"),
+        Step::Decline(declined) => format!("decline {}", declined.len()),
+        Step::Follow(_) => "follow".to_owned(),
+        Step::DropRotationSecret => "drop rotation".to_owned(),
         Step::Retire => "retire next".to_owned(),
     };
     let steps: Vec<_> = plan.steps.iter().map(step).collect();
@@ -82,7 +88,7 @@ async fn a_wiped_status_takes_its_clients_back() {
         "a Secret's word alone counts for nothing"
     );
     seen.marked.insert("c2".into(), "bbbbbbbb22".into());
-    assert_eq!(words(&seen), "[own abcdefgh27,bbbbbbbb22 published, retire c1] as status says");
+    assert_eq!(words(&seen), "[own abcdefgh27,bbbbbbbb22 published, drain c1] as status says");
     seen.scan_after = Some(seen.instant + Duration::from_secs(5));
     assert_eq!(words(&seen), "[] Creating", "our own last write may be missing from the scan");
     seen.scan_after = None;
@@ -177,7 +183,7 @@ async fn only_the_intents_own_client_meets_it() {
     assert_eq!(words(&created), "[] Creating", "another nonce");
     let mut raised = settled();
     raised.secret = stored(&raised, "victim", 2);
-    assert_eq!(words(&raised), "[reset c1 r3 a1] SecretMissing", "a higher revision in the Secret names no client of ours");
+    assert_eq!(words(&raised), "[create anew r3 a1] SecretMissing", "a higher revision in the Secret names no client of ours");
 }
 
 #[tokio::test]
@@ -227,16 +233,20 @@ async fn a_held_credential_is_stored_before_anything_else() {
 }
 
 #[tokio::test]
-async fn a_lost_secret_is_repaired_by_a_reset() {
+async fn a_lost_secret_is_repaired_by_another_client() {
     let mut seen = settled();
     seen.secret = SecretView::Absent;
-    assert_eq!(words(&seen), "[reset c1 r2 a1] SecretMissing");
+    assert_eq!(words(&seen), "[create anew r2 a1] SecretMissing", "workloads that still hold the old secret go on");
     seen = with_status(seen, &json!({ "revision": 5 }));
     seen.secret = stored(&seen, "c1", 4);
-    assert_eq!(words(&seen), "[reset c1 r6 a1] SecretMissing", "rolled back");
+    assert_eq!(words(&seen), "[create anew r6 a1] SecretMissing", "rolled back");
     let mut refuted = settled();
     refuted.memory.refuted = Some(1);
-    assert_eq!(words(&refuted), "[reset c1 r2 a1] CredentialRejected");
+    assert_eq!(words(&refuted), "[create anew r2 a1] CredentialRejected");
+    let mut in_place = settled();
+    in_place.object = Arc::new(object(&json!({ "scim": true }), &settled_status()));
+    in_place.secret = SecretView::Absent;
+    assert_eq!(words(&in_place), "[reset c1 r2 a1] SecretMissing", "a client that can't be replaced is reset");
 }
 
 #[tokio::test]
@@ -246,7 +256,7 @@ async fn a_fourth_secret_within_an_hour_is_not_asked_for() {
     seen.secret = SecretView::Absent;
     assert_eq!(words(&seen), "[] stalled MintLimit");
     seen.now = "2026-06-01T12:10:01Z".parse().expect("a time");
-    assert_eq!(words(&seen), "[reset c1 r2 a1] SecretMissing", "it clears with time");
+    assert_eq!(words(&seen), "[create anew r2 a1] SecretMissing", "it clears with time");
     let mut recovery = with_status(unborn(), &mints);
     recovery = with_status(recovery, &intent("Create", MINE));
     assert_eq!(words(&recovery), "[create abcdefgh27 r4 a2] Creating", "the recovery of an intent is part of it");
@@ -380,7 +390,7 @@ async fn a_rename_that_was_interrupted_is_made_good() {
 async fn an_older_secret_at_the_new_name_hides_no_former_one() {
     let mut seen = with_status(
         settled(),
-        &json!({ "revision": 2, "verifiedRevision": 2, "effective": { "secretName": "former", "deletionPolicy": "Delete" } }),
+        &json!({ "revision": 2, "verifiedRevision": 2, "carriedRevision": 2, "effective": { "secretName": "former", "deletionPolicy": "Delete" } }),
     );
     let SecretView::Ours(former) = stored(&seen, "c1", 2) else { panic!("ours") };
     seen.former_secret = Some(former);

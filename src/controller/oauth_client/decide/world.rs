@@ -16,6 +16,8 @@ use crate::{
         memory::Recollection,
         oauth_client::{
             observation::Times,
+            policy::PolicyView,
+            timetable::{Requests, Timetable, Turn},
             validate::{self, Refusal},
         },
         sessions::Session,
@@ -76,6 +78,7 @@ pub(super) fn settled_status() -> Value {
     json!({
         "clientId": "c1", "revision": 1, "verifiedRevision": 1, "syncedGeneration": 2, "appliedState": "Active", "issuedNonces": [NONCE],
         "organization": { "name": "acme", "id": "o1" }, "effective": { "secretName": "billing", "deletionPolicy": "Delete" },
+        "carriedRevision": 1,
     })
 }
 
@@ -143,6 +146,12 @@ pub(super) fn blank(object: GenesysOAuthClient) -> Observation {
         organization: Organization::Ready(Box::new(organization.expect("an organization")), session("o1")),
         secret: SecretView::Absent,
         former_secret: None,
+        rotation: None,
+        policy: PolicyView::None,
+        requests: Requests::default(),
+        timetable: Timetable::default(),
+        turn: Turn::NotAsked,
+        namespace_labels: BTreeMap::new(),
         declared: None,
         client: ClientView::NotRead,
         marked: BTreeMap::new(),

@@ -5,7 +5,7 @@ use super::*;
 const EVERY_PUBLICATION: [Publication; 3] = [Publication::Never, Publication::Unverified, Publication::Verified];
 
 fn facts(publication: Publication) -> Facts {
-    Facts { generation: Some(3), publication, sight: Sight::Whole, secret_name: "billing".into() }
+    Facts { generation: Some(3), publication, sight: Sight::Whole, secret_name: "billing".into(), expiring: None, rotating: None }
 }
 
 fn conditions_of(moment: &Moment, publication: Publication) -> Vec<Condition> {

@@ -1,0 +1,87 @@
+//! Looks before a secret is reset (talks to the network): one client is read, and what speaks against a reset is said. Resets nothing.
+
+use super::{
+    mint::show,
+    moments::moment_of_error,
+    observation::{ClientView, Observation},
+    observe_platform::read_client,
+    pass::Pass,
+    plan::Again,
+    rotation_end,
+    status::Moment,
+};
+use crate::{
+    api::{condition::Reason, oauth_client::DesiredState},
+    controller::{error::Error, sessions::Session},
+    genesys::ClientState,
+    marker::Marker,
+};
+
+/// Looks at a client before its secret is reset: one that is gone, or not ours to reset, is left alone.
+pub async fn may_reset(pass: &mut Pass<'_>, seen: &Observation, session: &Session, id: &str) -> Result<bool, Error> {
+    if pass.rotates_unseen() {
+        return may_reset_new(pass, seen, session, id).await;
+    }
+    let stalled = |reason, message| Some(Moment::Stalled(reason, message));
+    let recorded = pass.status.client_id.as_deref() == Some(id);
+    let (moment, again) = match read_client(pass.context, session, &pass.uid(), id).await {
+        Err(error) => {
+            let (moment, again) = moment_of_error(&error, &pass.status);
+            (Some(moment), again)
+        }
+        Ok(ClientView::Present(client)) => {
+            let marker = client.description.as_deref().and_then(Marker::parse);
+            let ours = marker.as_ref().map_or(recorded, |marker| marker.owner == seen.owner);
+            if id == session.own_client_id() || !ours {
+                (
+                    stalled(
+                        Reason::Conflict,
+                        format!("client {id} is not this object's, and is left alone: delete this object and create another one"),
+                    ),
+                    Again::Backoff,
+                )
+            } else if client.state == ClientState::Disabled {
+                (stalled(Reason::ClientDisabled, format!("Genesys disabled client {id}: ask Genesys support")), Again::Backoff)
+            } else if client.state == ClientState::Inactive
+                && pass.status.applied_state == Some(DesiredState::Active)
+                && seen.object.spec.state == DesiredState::Active
+            {
+                let message = format!("somebody made client {id} inactive on the platform: activate it there, or set spec.state: Inactive");
+                (stalled(Reason::DeactivatedOutside, message), Again::Backoff)
+            } else {
+                return Ok(true);
+            }
+        }
+        Ok(_) => {
+            let message = format!("client {id} is gone from the platform: the operator looks again before it creates another");
+            let seconds = std::time::Duration::from_secs(1);
+            if pass.status.intent.as_ref().is_some_and(|intent| intent.client_id.as_deref() == Some(id)) {
+                // There is nothing left to reset: the intent ends, and the look for the client begins.
+                pass.moment = Some(Moment::ClientMissing(message.clone()));
+                pass.commit_outcome(|status| status.intent = None).await?;
+                pass.remember(|memory| memory.lost_call = None);
+            }
+            (Some(Moment::ClientMissing(message)), Again::After(if recorded { seconds } else { seen.times.window.max(seconds) }))
+        }
+    };
+    pass.moment = moment;
+    pass.again = again;
+    Ok(false)
+}
+
+/// The same for the new client of a rotation: where it can't be used, the rotation ends.
+async fn may_reset_new(pass: &mut Pass<'_>, seen: &Observation, session: &Session, id: &str) -> Result<bool, Error> {
+    match read_client(pass.context, session, &pass.uid(), id).await {
+        Err(error) => show(pass, &error),
+        Ok(ClientView::Present(client)) => {
+            let marked = client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner == seen.owner);
+            if marked && client.state == ClientState::Active {
+                return Ok(true);
+            }
+            rotation_end::fail(pass, seen, &format!("the new client {id} was changed on the platform before its secret was known")).await?;
+        }
+        Ok(_) => rotation_end::fail(pass, seen, &format!("the new client {id} is gone from the platform")).await?,
+    }
+    pass.remember(|memory| memory.missing_since = None);
+    Ok(false)
+}

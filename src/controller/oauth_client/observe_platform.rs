@@ -1,0 +1,286 @@
+//! Looks at the platform (talks to the network), where something can have changed, and at what the rotation is to do. Changes nothing there.
+
+use std::collections::BTreeMap;
+
+use kube::ResourceExt as _;
+use tokio::time::Instant;
+
+use super::{
+    observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, current_rotation, readiness},
+    observe::{Live, Near, times},
+    timetable::{self, Rank, Requests, Timetable, Turn},
+    validate::{self, Declared, Refusal},
+};
+use crate::{
+    api::oauth_client::{IntentOperation, rotation_status::Trigger},
+    controller::{context::Context, fleet::Candidate, memory::Circumstances, sessions::Session},
+    genesys::{self, ErrorClass, Resolved, RoleRequest, Scan},
+    marker::{Marker, Owner},
+    secret::Found,
+};
+
+/// Longer than any id of a client.
+const LONGEST_ID: usize = 64;
+
+/// Whether a rotation that is wished may start now.
+fn turn(context: &Context, seen: &Observation) -> Turn {
+    let uid = seen.ownership.uid.as_str();
+    let Some(wish) = &seen.timetable.wish else {
+        if seen.current().is_none_or(|current| !current.takes_a_place()) {
+            context.fleet.leave(uid);
+        }
+        return Turn::NotAsked;
+    };
+    let Some(applied) = seen.policy.applied().filter(|_| wish.trigger != Trigger::Emergency) else { return Turn::Granted };
+    let most = applied.policy.max_concurrent as usize * if matches!(wish.rank, Rank::Urgent(_)) { 2 } else { 1 };
+    context.fleet.claim(&Candidate { policy: &applied.key, uid, rank: wish.rank, most: most.max(1) }, seen.instant)
+}
+
+/// Looks at the platform too, where the decision needs it.
+pub async fn far(context: &Context, near: Near) -> Observation {
+    let object = near.object.clone();
+    let uid = object.uid().unwrap_or_default();
+    let instant = Instant::now();
+    let memory = context.memory.remember(&uid, |memory| {
+        if let Some(intent) = object.status.as_ref().and_then(|status| status.intent.as_ref()) {
+            memory.first_sight(&intent.epoch, intent.attempt, instant);
+        }
+        if let Some(revision) = object.status.as_ref().and_then(|status| status.revision)
+            && memory.published.is_none_or(|(known, _)| known != revision)
+        {
+            memory.published = Some((revision, instant));
+        }
+        if let Some(revision) = object.status.as_ref().and_then(current_rotation).and_then(|current| current.revision)
+            && memory.next_known.is_none_or(|(known, _)| known != revision)
+        {
+            memory.next_known = Some((revision, instant));
+        }
+        memory.clone()
+    });
+    let mut seen = Observation {
+        owner: near.owner,
+        ownership: near.ownership,
+        memory,
+        now: match &near.organization {
+            Organization::Ready(_, session) => session.platform.now().unwrap_or_else(|| context.now()),
+            _ => context.now(),
+        },
+        instant,
+        times: times(context, &object),
+        epoch: context.epoch.clone(),
+        local: near.local,
+        organization: near.organization,
+        secret: SecretView::Absent,
+        former_secret: near.former_secret,
+        rotation: near.rotation,
+        policy: near.policy,
+        requests: Requests::default(),
+        timetable: Timetable::default(),
+        turn: Turn::NotAsked,
+        namespace_labels: near.namespace_labels,
+        declared: None,
+        client: ClientView::NotRead,
+        marked: BTreeMap::new(),
+        scan_after: None,
+        family: None,
+        failed: None,
+        object,
+    };
+    let session = match &seen.organization {
+        Organization::Ready(_, session) => Some(session.clone()),
+        _ => None,
+    };
+    let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
+    seen.requests = timetable::requests(seen.object.annotations(), &seen.status());
+    seen.timetable = timetable::timetable(&seen.object, &seen.policy, &seen.requests, &identity, seen.now);
+    if session.is_some() && !seen.object.spec.suspend {
+        seen.turn = turn(context, &seen);
+    }
+    match resolve_secret(near.secret, session.as_deref(), &mut seen).await {
+        Ok(secret) => seen.secret = secret,
+        Err(error) => seen.failed = Some(error),
+    }
+    if let Some(session) = session
+        && seen.failed.is_none()
+        && let Err(error) = ask_platform(context, &session, &near.circumstances, &mut seen).await
+    {
+        seen.failed = Some(error);
+    }
+    seen
+}
+
+/// Whose the Secret is. Its annotations are no authority: a client that only they name counts if it carries this object's marker.
+async fn resolve_secret(found: Live, session: Option<&Session>, seen: &mut Observation) -> Result<SecretView, genesys::Error> {
+    let (published, former) = match found {
+        Live::Absent => return Ok(SecretView::Absent),
+        Live::There(Found::Foreign(detail)) => return Ok(SecretView::Foreign(detail)),
+        Live::There(Found::Ours(published)) => (published, false),
+        Live::There(Found::Former(published)) => (published, true),
+    };
+    let id = published.credential.client_id.clone();
+    let Some(session) = session.filter(|_| seen.status().client_id.as_ref() != Some(&id) && !id.is_empty()) else {
+        return Ok(SecretView::Ours(published));
+    };
+    let foreign = |why: &str| SecretView::Foreign(format!("it was written for a former object of this name, and its client {id} {why}"));
+    let is_id = id.len() <= LONGEST_ID && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let (marked, why) = match session.platform.get_client(&id).await {
+        _ if !is_id => (false, "is none that the platform could have"),
+        Ok(client) => (mark(seen, &client), "does not carry this object's marker"),
+        Err(error) if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Rejected) => (false, "no longer exists"),
+        Err(error) => return Err(error),
+    };
+    Ok(if former && !marked { foreign(why) } else { SecretView::Ours(published) })
+}
+
+/// Notes a client that was read, if it carries this object's marker.
+fn mark(seen: &mut Observation, client: &genesys::OAuthClient) -> bool {
+    let marker = client.description.as_deref().and_then(Marker::parse).filter(|marker| marker.owner == seen.owner);
+    marker.map(|marker| seen.marked.insert(client.id.clone(), marker.nonce)).is_some()
+}
+
+async fn ask_platform(
+    context: &Context,
+    session: &Session,
+    circumstances: &Circumstances,
+    seen: &mut Observation,
+) -> Result<(), genesys::Error> {
+    let status = seen.status();
+    let elsewhere = status.organization.as_ref().is_some_and(|recorded| recorded.id != session.organization_id);
+    if status.intent.is_some() {
+        let stored = [seen.former_secret.as_deref(), seen.rotation.as_ref().map(|rotation| &*rotation.next)];
+        let ids: Vec<_> =
+            stored.into_iter().flatten().map(|found| found.credential.client_id.clone()).filter(|id| !id.is_empty()).collect();
+        for id in ids {
+            if !seen.marked.contains_key(&id)
+                && let Ok(client) = session.platform.get_client(&id).await
+            {
+                mark(seen, &client);
+            }
+        }
+    }
+    if elsewhere || matches!(seen.secret, SecretView::Foreign(_)) || super::decide::meets_intent(seen).is_some() {
+        return Ok(());
+    }
+    let edited = status.synced_generation != seen.object.metadata.generation;
+    let rotates =
+        seen.current().is_some_and(|current| !current.is_published()) || seen.turn == Turn::Granted || seen.memory.refuted.is_some();
+    let unsettled = status.client_id.is_none() || status.intent.is_some() || edited || rotates || seen.memory.missing_since.is_some();
+    if unsettled || seen.memory.accepted.as_ref() != Some(circumstances) {
+        let declared = declare(session, &seen.namespace_labels.clone(), seen).await?;
+        let refused = declared.as_ref().is_some_and(Result::is_err);
+        seen.declared = declared;
+        // A rotation that was started is finished all the same.
+        if refused && seen.current().is_none() {
+            return Ok(());
+        }
+        context.memory.remember(&seen.ownership.uid, |memory| memory.accepted = Some(circumstances.clone()));
+    }
+    let scan_from = match (&status.intent, readiness(&seen.object, &seen.memory, &seen.epoch, &seen.times, seen.instant)) {
+        (Some(intent), Readiness::Open(earliest)) if intent.operation == IntentOperation::Create => Some(earliest),
+        (None, _) if status.client_id.is_none() => Some(seen.instant),
+        _ => None,
+    };
+    if let Some(earliest) = scan_from {
+        let certain = seen.memory.own_write.map_or(earliest, |write| earliest.max(write + seen.times.window));
+        if certain > seen.instant {
+            seen.scan_after = Some(certain);
+            return Ok(());
+        }
+        let scan = session.scanner.begun_at_or_after(certain).await?;
+        let mut family = relatives(&scan, &seen.owner);
+        if status.client_id.is_none() && status.intent.is_none() {
+            family = confirmed(session, family, &seen.owner).await?;
+        }
+        seen.family = Some(family);
+    }
+    if let (Some(id), None) = (&status.client_id, &status.intent)
+        && (edited || seen.memory.missing_since.is_some() || seen.turn == Turn::Granted)
+    {
+        seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
+        seen.memory = context.memory.recall(&seen.ownership.uid);
+    }
+    Ok(())
+}
+
+/// Reads a client, and remembers since when it is missing.
+pub async fn read_client(context: &Context, session: &Session, uid: &str, id: &str) -> Result<ClientView, genesys::Error> {
+    match session.platform.get_client(id).await {
+        Ok(client) => {
+            context.memory.remember(uid, |memory| memory.missing_since = None);
+            Ok(ClientView::Present(Box::new(client)))
+        }
+        Err(error) if error.is_not_found() => {
+            context.memory.remember(uid, |memory| memory.missing_since.get_or_insert_with(Instant::now).to_owned());
+            Ok(ClientView::Missing)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn declare(
+    session: &Session,
+    labels: &BTreeMap<String, String>,
+    seen: &Observation,
+) -> Result<Option<Result<Declared, Refusal>>, genesys::Error> {
+    let (Ok(local), Organization::Ready(organization, _)) = (&seen.local, &seen.organization) else { return Ok(None) };
+    let resolved = session.directory.resolve(&session.platform, &local.roles, &local.scopes).await?;
+    let resolved = match resolved {
+        Ok(found) => Ok(unambiguous(session, found).await?),
+        Err(unresolved) => Err(unresolved),
+    };
+    let home = match local.roles.first() {
+        Some(role) => {
+            let at_home = RoleRequest { role: role.role.clone(), divisions: vec!["home".to_owned()] };
+            let found = session.directory.resolve(&session.platform, &[at_home], &[]).await?.ok();
+            found.and_then(|found| found.role_divisions.into_iter().next()).map(|pair| pair.division_id)
+        }
+        None => None,
+    };
+    Ok(Some(validate::against_organization(&seen.object, local, organization, labels, &resolved, home.as_deref())))
+}
+
+/// A list may still show what was deleted, and as it was: before clients are taken back, each is read.
+async fn confirmed(session: &Session, found: Vec<Relative>, owner: &Owner) -> Result<Vec<Relative>, genesys::Error> {
+    let mut there = vec![];
+    for relative in found {
+        match session.platform.get_client(&relative.client.id).await {
+            Ok(client) if client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner == *owner) => {
+                there.push(Relative { client, ..relative });
+            }
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(there)
+}
+
+/// Access lists names; a name that several roles or divisions share allows none of them, only their ids do.
+async fn unambiguous(session: &Session, mut found: Resolved) -> Result<Resolved, genesys::Error> {
+    let ask = |role: String, division: String| {
+        let request = [RoleRequest { role, divisions: vec![division] }];
+        async move { session.directory.resolve(&session.platform, &request, &[]).await.map(|found| found.is_ok()) }
+    };
+    for (id, name) in &mut found.role_names {
+        if !ask(name.clone(), "home".to_owned()).await? {
+            name.clone_from(id);
+        }
+    }
+    let any_role = found.role_names.keys().next().cloned().unwrap_or_default();
+    for (id, name) in &mut found.division_names {
+        if id != "*" && !ask(any_role.clone(), name.clone()).await? {
+            name.clone_from(id);
+        }
+    }
+    Ok(found)
+}
+
+/// The clients of a scan that carry an object's marker.
+#[must_use]
+pub fn relatives(scan: &Scan, owner: &Owner) -> Vec<Relative> {
+    let relative = |client: &genesys::OAuthClient| {
+        let marker = client.description.as_deref().and_then(Marker::parse).filter(|marker| marker.owner == *owner)?;
+        Some(Relative { client: client.clone(), nonce: marker.nonce })
+    };
+    scan.clients.iter().filter_map(relative).collect()
+}
