@@ -89,6 +89,18 @@ impl World {
         self.until(&format!("{wanted} on {name:?}"), |world| world.object(name).filter(|object| shows(object, wanted))).await
     }
 
+    /// Waits until a client's object is Stalled for a reason, with words in the message that a person can act on.
+    pub async fn stalls<'a>(&self, name: impl Into<Name<'a>>, reason: &str, words: &[&str]) -> Value {
+        let name = name.into();
+        let object = self.client_shows(name, &format!("Stalled=True/{reason}")).await;
+        let said = message(&object, "Stalled");
+        for word in words {
+            assert!(said.contains(word), "{name:?}: Stalled={reason} does not say '{word}': {said}");
+        }
+        assert!(shows(&object, &format!("Synced=False/{reason}")), "{name:?}: {}", summary(Some(&object)));
+        object
+    }
+
     /// Waits until the organization's object shows `Type=Status` or `Type=Status/Reason`.
     pub async fn organization_shows(&self, wanted: &str) -> Value {
         self.until(&format!("{wanted} on the organization"), |world| world.organization().filter(|object| shows(object, wanted))).await

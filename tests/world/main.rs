@@ -5,11 +5,14 @@
 //! world; `turnstile` makes a seed repeat its run. The other files are stories.
 
 mod api_faults;
+mod attacks;
+mod bad_input;
 mod crash;
 mod determinism;
 mod lifecycle;
 mod look;
 mod objects;
+mod policies;
 mod process;
 mod rest;
 mod rotation;

@@ -1,7 +1,7 @@
 //! One world: both simulators, and an operator that can be started, killed and started again. Holds no expectation of its own.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -27,6 +27,9 @@ use crate::{
     process::{CALL_LIMIT, End, OPERATOR, Process, WATCH_LIMIT, Wires},
     turnstile::{Numbers, Turnstile},
 };
+
+/// The kinds, made once for all worlds.
+static CRDS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(api::crds);
 
 /// The id of the cluster in markers.
 pub const CLUSTER: &str = "cluster";
@@ -145,9 +148,12 @@ impl World {
         let clock = TokioClock::new("2026-01-05T08:00:00Z".parse().expect("a time"));
         let kubernetes = Kubernetes::new(genesys_cloud_simulator::kubernetes::Settings::new(seed, Arc::new(clock.clone())));
         let simulator = Simulator::new(plan.simulator, Arc::new(clock.clone()));
-        for crd in api::crds() {
-            let crd = if plan.rules == Rules::Kept { crd } else { without_rules(&crd) };
-            kubernetes.install_crd(&crd).expect("the CRDs are taken");
+        for crd in CRDS.iter() {
+            let taken = match plan.rules {
+                Rules::Kept => kubernetes.install_crd(crd),
+                Rules::Ignored => kubernetes.install_crd(&without_rules(crd)),
+            };
+            taken.expect("the CRDs are taken");
         }
         let wires = Arc::new(Wires::new(kubernetes.clone(), simulator.clone(), Turnstile::new(seed)));
         let chance = Arc::new(Seeded { clock, numbers: Mutex::new(Numbers::new(seed)) });
