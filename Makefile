@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test e2e conformance lint fmt generate verify demo demo-script control-plane figures clean
+.PHONY: help build test e2e conformance lint fmt generate verify demo demo-real control-plane figures clean
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -19,6 +19,7 @@ test: ## Run the tests that need nothing but this checkout
 
 e2e: control-plane conformance ## Run the end-to-end tests: the built binary, a real kube-apiserver, the real kubectl, the official Python SDK
 	$(CARGO) build --locked --bins
+	$(CARGO) build --locked --example demo
 	tests/sdk/run.sh
 	$(CARGO) test --locked --package genesys-oauth-operator-e2e
 
@@ -46,13 +47,14 @@ verify: ## Check that the generated files are fresh
 control-plane: ## Find or make etcd, kube-apiserver and kubectl, once, outside the checkout
 	@tests/control-plane/install.sh
 
-demo: control-plane ## Show the operator at work on a real kube-apiserver: no cluster, no Docker, no organization needed
+demo: ## Show the operator at work in one process: no cluster, no organization. CONTEXT=name: on that cluster. ARGS=--help: more
+	@echo "building the demo (a first build takes about five minutes)"
+	@$(CARGO) run --locked --quiet --example demo -- $(if $(CONTEXT),--context '$(CONTEXT)') $(ARGS)
+
+demo-real: control-plane ## Show it on a real kube-apiserver, with the real kubectl. ARGS=--script: exit at the end
 	@echo "building the operator and the simulator (a first build takes about five minutes)"
 	@$(CARGO) build --locked --quiet --bins
 	@$(CARGO) run --locked --quiet --package genesys-oauth-operator-e2e --bin demo -- $(ARGS)
-
-demo-script: ## Run the story of the demo and exit
-	@$(MAKE) --no-print-directory demo ARGS=--script
 
 figures: control-plane ## Measure; prints `ok|short NAME VALUE GOAL` lines. FILTER=create for those of one issue
 	@$(CARGO) build --locked --quiet --release --bins

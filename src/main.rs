@@ -73,7 +73,7 @@ fn crds(directory: Option<&Path>) -> anyhow::Result<()> {
 }
 
 fn start(settings: Settings, log_format: LogFormat) -> anyhow::Result<()> {
-    logging::start(log_format)?;
+    logging::start(log_format, "info", std::io::stderr)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { Ok(run::run(settings, termination()).await?) })
 }

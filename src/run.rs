@@ -1,4 +1,4 @@
-//! Puts a running operator together from its settings: clients, identity of the cluster, context, controllers. Decides nothing.
+//! Puts a running operator together: from its settings alone, or from parts that a test or a demo brings. Decides nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use kube::{Api, Client, Config, ResourceExt as _};
 use crate::{
     controller::{
         self, Clients,
-        context::{Chance as _, Context, SystemChance},
+        context::{Chance, Context, SystemChance},
         fleet::{Fleet, Policies},
         memory::Memory,
         sessions::Sessions,
     },
-    genesys::{HttpTransport, Regions, SetupError},
+    genesys::{HttpTransport, Regions, SetupError, Transport},
     marker::nonce,
-    observability::events::Events,
+    observability::events::{Audience, Events},
     settings::Settings,
 };
 
@@ -41,9 +41,36 @@ pub enum StartError {
     Tls(#[from] SetupError),
 }
 
+/// What an operator is made of. The operator's program takes those of the machine; tests and demos bring their own.
+pub struct Parts {
+    /// The Kubernetes API.
+    pub clients: Clients,
+    /// How calls reach the platform.
+    pub transport: Arc<dyn Transport>,
+    /// Time and chance.
+    pub chance: Arc<dyn Chance>,
+    /// Who is told Events.
+    pub audience: Audience,
+    /// The flags.
+    pub settings: Settings,
+}
+
+impl Parts {
+    /// The parts of a program: a cluster, the network, the machine's clock and random numbers.
+    pub fn of_machine(cluster: Config, settings: Settings) -> Result<Self, StartError> {
+        Ok(Self {
+            clients: clients(cluster)?,
+            transport: Arc::new(HttpTransport::new()?),
+            chance: Arc::new(SystemChance),
+            audience: Audience::Cluster,
+            settings,
+        })
+    }
+}
+
 /// The two clients: calls have a deadline and are never repeated by the library; watches are, and have a deadline of their own.
-async fn clients() -> Result<Clients, StartError> {
-    let watches = Config::infer().await?;
+pub fn clients(cluster: Config) -> Result<Clients, kube::Error> {
+    let watches = cluster;
     let mut calls = watches.clone();
     calls.read_timeout = Some(KUBERNETES_TIMEOUT);
     calls.write_timeout = Some(KUBERNETES_TIMEOUT);
@@ -51,13 +78,20 @@ async fn clients() -> Result<Clients, StartError> {
     Ok(Clients { calls: Client::try_from(calls)?, watches: Client::try_from(watches)? })
 }
 
-/// Runs the operator until `shutdown` resolves.
+/// Runs the operator of a program until `shutdown` resolves.
 ///
 /// # Errors
 /// When it can't be started. Once it runs, errors are conditions, Events and logs.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-    let clients = clients().await?;
-    let transport = Arc::new(HttpTransport::new()?);
+    operate(Parts::of_machine(Config::infer().await?, settings)?, shutdown).await
+}
+
+/// Runs an operator of these parts until `shutdown` resolves. It remembers nothing of another one.
+///
+/// # Errors
+/// When nobody says which cluster this is.
+pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
+    let Parts { clients, transport, chance, audience, settings } = parts;
     let cluster_id = match &settings.cluster_id {
         Some(id) => id.clone(),
         None => {
@@ -66,18 +100,17 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send +
             found.uid().ok_or_else(|| StartError::ClusterId("it has none".to_owned()))?
         }
     };
-    let chance = SystemChance;
     let epoch = nonce(chance.bytes());
     let context = Arc::new(Context {
         client: clients.calls.clone(),
         regions: Regions::compiled().with_endpoints(settings.endpoints.clone()),
         transport,
-        chance: Arc::new(chance),
+        chance,
         memory: Memory::default(),
         fleet: Fleet::default(),
         policies: Policies::default(),
         sessions: Sessions::default(),
-        events: Events::new(clients.calls.clone(), epoch.clone()),
+        events: Events::told(audience, clients.calls.clone(), epoch.clone()),
         epoch,
         cluster_id,
         settings,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 
 use crate::{api::duration::UnitDuration, genesys::CustomEndpoint};
 
@@ -73,6 +73,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The settings that these flags give, each flag and each value as one word; for programs that bring an operator with them.
+    ///
+    /// # Errors
+    /// As on the command line.
+    pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        let command = Self::augment_args(Command::new("run").no_binary_name(true));
+        Self::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
     /// How long a call and the time until everybody sees its effect take together.
     #[must_use]
     pub fn settling_time(&self) -> Duration {

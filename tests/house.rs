@@ -42,7 +42,7 @@ fn is(file: &str, names: &[&str]) -> bool {
 
 #[test]
 fn every_file_opens_with_a_sentence() {
-    for folder in ["src", "simulator", "tests"] {
+    for folder in ["src", "simulator", "tests", "examples"] {
         for (file, text) in rust_files(folder) {
             let first = text.lines().next().unwrap_or_default();
             let sentence = first.strip_prefix("//! ").or_else(|| first.strip_prefix("/*! ")).unwrap_or_default();
@@ -53,7 +53,7 @@ fn every_file_opens_with_a_sentence() {
 
 #[test]
 fn files_stay_rooms() {
-    for folder in ["src", "simulator", "tests"] {
+    for folder in ["src", "simulator", "tests", "examples"] {
         for (file, text) in rust_files(folder) {
             let lines = text.lines().count();
             assert!(lines <= MOST_LINES, "{file} has {lines} lines: make it two rooms");
@@ -78,6 +78,16 @@ fn the_kinds_import_nothing_else_of_ours() {
 }
 
 #[test]
+fn the_arithmetic_of_rotation_knows_the_kinds_alone() {
+    for (file, text) in rust_files("src/rotation") {
+        let allowed = code(&text).replace("crate::api", "");
+        for word in ["crate::", "kube::", "tokio", "jiff::Zoned", "TimeZone::get", "TimeZone::system"] {
+            assert!(!allowed.contains(word), "{file} must not use {word}");
+        }
+    }
+}
+
+#[test]
 fn the_controllers_speak_no_http() {
     for (file, text) in rust_files("src/controller") {
         for word in ["reqwest", "hyper::"] {
@@ -90,6 +100,7 @@ fn the_controllers_speak_no_http() {
 fn pure_files_have_no_io_and_no_clock() {
     let pure = [
         "src/api/",
+        "src/rotation/",
         "src/marker.rs",
         "src/keys.rs",
         "src/secret.rs",
@@ -98,7 +109,11 @@ fn pure_files_have_no_io_and_no_clock() {
         "src/controller/oauth_client/decide.rs",
         "src/controller/oauth_client/decide/recover.rs",
         "src/controller/oauth_client/decide/settle.rs",
+        "src/controller/oauth_client/decide/rotate.rs",
         "src/controller/oauth_client/moments.rs",
+        "src/controller/oauth_client/outlook.rs",
+        "src/controller/oauth_client/policy.rs",
+        "src/controller/oauth_client/timetable.rs",
         "src/controller/oauth_client/observation.rs",
         "src/controller/oauth_client/plan.rs",
         "src/controller/oauth_client/rollouts/progress.rs",
@@ -123,9 +138,9 @@ fn only_named_files_change_the_world() {
         "src/controller/oauth_client/cleanup.rs",
         "src/controller/oauth_client/integrations.rs",
         "src/controller/oauth_client/mint.rs",
-        "src/controller/oauth_client/publish.rs",
         "src/controller/oauth_client/retire.rs",
         "src/controller/oauth_client/rollouts.rs",
+        "src/controller/oauth_client/secret_write.rs",
         "src/controller/oauth_client/update.rs",
         "src/controller/oauth_client/pass.rs",
         "src/controller/organization/reconcile.rs",

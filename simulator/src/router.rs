@@ -1,5 +1,6 @@
 //! HTTP around the rules: reads requests, writes replies, and carries out planted faults; it must decide nothing about clients.
 
+use std::io;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,6 +13,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, LOCA
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
+use tower::ServiceExt as _;
 
 use crate::clock::http_date;
 use crate::error::ErrorBody;
@@ -36,6 +38,17 @@ impl Simulator {
     /// Everything on one address: the Platform API, the login host, the admin API and the admin page.
     pub fn router(&self) -> Router {
         Router::new().merge(admin::routes()).merge(page::routes()).fallback(platform).with_state(self.clone())
+    }
+
+    /// Carries out one request without a socket and returns the whole response; fails where the connection would have closed.
+    pub async fn exchange(&self, request: http::Request<Bytes>) -> io::Result<http::Response<Bytes>> {
+        let Ok(response) = self.router().oneshot(request.map(Body::from)).await;
+        if response.extensions().get::<ConnectionClosed>().is_some() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?;
+        Ok(http::Response::from_parts(parts, body.to_bytes()))
     }
 }
 

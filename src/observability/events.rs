@@ -10,20 +10,24 @@ use crate::api::{FIELD_MANAGER, condition::shorten};
 /// The longest note of an Event that the API takes, in characters, with room to spare.
 const NOTE_LIMIT: usize = 900;
 
+/// Who is told Events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Those who may read them in the Kubernetes API.
+    Cluster,
+    /// Nobody: they are dropped, so that a test sees the operator's other requests alone.
+    Nobody,
+}
+
 /// The one recorder of Events; its cache joins repeated ones.
 pub struct Events(Option<Recorder>);
 
 impl Events {
-    /// A recorder that writes to the Kubernetes API.
+    /// A recorder for an audience; `instance` names the process.
     #[must_use]
-    pub fn new(client: Client, instance: String) -> Self {
-        Self(Some(Recorder::new(client, Reporter { controller: FIELD_MANAGER.into(), instance: Some(instance) })))
-    }
-
-    /// A recorder that drops everything.
-    #[must_use]
-    pub fn none() -> Self {
-        Self(None)
+    pub fn told(audience: Audience, client: Client, instance: String) -> Self {
+        let recorder = || Recorder::new(client, Reporter { controller: FIELD_MANAGER.into(), instance: Some(instance) });
+        Self((audience == Audience::Cluster).then(recorder))
     }
 
     /// Publishes an Event about an object.

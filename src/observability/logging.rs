@@ -1,8 +1,8 @@
-//! Sets up the logs on standard error. Filters out the client libraries' debug lines, which may carry bodies.
+//! Sets up the logs. Filters out the client libraries' debug lines, which may carry bodies.
 
 use clap::ValueEnum;
 use tracing::Level;
-use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// The form of the logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -31,16 +31,19 @@ fn may_speak(target: &str, level: Level) -> bool {
     QUIET.iter().find(|(quiet, _)| *quiet == crate_name).is_none_or(|(_, loudest)| level <= *loudest)
 }
 
-/// Starts logging, filtered by `RUST_LOG`, or by `info`.
+/// Starts logging to a writer, filtered by `RUST_LOG`, or else by `filter`.
 ///
 /// # Errors
 /// When a logger is installed already.
-pub fn start(format: LogFormat) -> Result<(), tracing_subscriber::util::TryInitError> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+pub fn start<W>(format: LogFormat, filter: &str, writer: W) -> Result<(), tracing_subscriber::util::TryInitError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(|line| may_speak(line.target(), *line.level())));
     match format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(false)).try_init(),
-        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Text => registry.with(fmt::layer().with_writer(writer).with_ansi(false)).try_init(),
+        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(writer)).try_init(),
     }
 }
 

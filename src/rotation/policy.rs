@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
-use super::windows::{WindowRefusal, Windows};
+use super::{
+    hash,
+    windows::{WindowRefusal, Windows},
+};
 use crate::api::{
     condition::Reason,
     duration::{DurationText, InvalidDuration, UnitDuration},
@@ -195,14 +197,14 @@ impl Terms {
             return Err(PolicyRefusal::Rule(rules::MAX_AGE_TOO_SHORT));
         }
         let warn_before = optional("warnBefore", spec.warn_before.as_ref())?;
-        if warn_before.is_some_and(|warning| warning > max_age.checked_sub(interval).unwrap()) {
+        if warn_before.is_some_and(|warning| warning > max_age.saturating_sub(interval)) {
             return Err(PolicyRefusal::Rule(rules::WARNING_TOO_LONG));
         }
         Ok(Self { interval, max_age, warn_before, overlap: Overlap::parse(spec, interval)? })
     }
 
     fn warning(&self, interval: Duration, max_age: Duration) -> Duration {
-        self.warn_before.unwrap_or_else(|| LONGEST_WARNING.min(max_age.checked_sub(interval).unwrap() / 2))
+        self.warn_before.unwrap_or_else(|| LONGEST_WARNING.min(max_age.saturating_sub(interval) / 2))
     }
 
     /// The schedule of the policy alone.
@@ -219,7 +221,7 @@ impl Terms {
         let interval = shrunk(self.interval, share);
         let warn_before = match self.warn_before {
             Some(warning) => {
-                shrunk(warning, portion(warning, max_age.checked_sub(interval).unwrap(), self.max_age.checked_sub(self.interval).unwrap()))
+                shrunk(warning, portion(warning, max_age.saturating_sub(interval), self.max_age.saturating_sub(self.interval)))
             }
             None => self.warning(interval, max_age),
         };
@@ -273,7 +275,7 @@ pub fn effective_since(recorded: Option<(Timestamp, &EffectivePolicy)>, effectiv
 #[must_use]
 pub fn digest(spec: &RotationPolicySpec) -> String {
     let text = serde_json::to_vec(spec).unwrap_or_default();
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", hash(&text))
 }
 
 fn shown(schedule: &Schedule, strategy: RotationStrategy, overlap: Option<Overlap>) -> EffectivePolicy {

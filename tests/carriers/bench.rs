@@ -11,12 +11,13 @@ use genesys_oauth_operator::{
     api::{self, GenesysOAuthClient, GenesysOrganization, condition::Reason},
     controller::{
         context::{Context, SystemChance},
+        fleet::{Fleet, Policies},
         memory::Memory,
         oauth_client::{integrations, pass::Pass},
         sessions::{Session, Sessions, opened_for},
     },
     genesys::{self, Budget, ClientCredential, Directory, HttpTransport, Platform, Regions, Scanner, Timeouts},
-    observability::events::Events,
+    observability::events::{Audience, Events},
     secret::Credential,
     settings::Settings,
 };
@@ -79,7 +80,7 @@ impl Bench {
         };
         let client = kube::Client::new(kubernetes.service(User::named(OPERATOR)), "default");
         let settings = Flags::parse_from([&["operator"], flags].concat()).settings;
-        let events = Events::new(kube::Client::new(kubernetes.service(User::admin()), "default"), "epoch".into());
+        let events = Events::told(Audience::Cluster, kube::Client::new(kubernetes.service(User::admin()), "default"), "epoch".into());
         let context = Context {
             client,
             settings,
@@ -87,6 +88,8 @@ impl Bench {
             transport,
             chance: Arc::new(SystemChance),
             memory: Memory::default(),
+            fleet: Fleet::default(),
+            policies: Policies::default(),
             sessions: Sessions::default(),
             events,
             epoch: "epoch".into(),

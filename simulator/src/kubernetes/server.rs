@@ -42,8 +42,14 @@ impl Served {
     /// A kubeconfig for a user.
     #[must_use]
     pub fn kubeconfig(&self, user: &str) -> String {
+        self.kubeconfig_in(user, "default")
+    }
+
+    /// A kubeconfig for a user who works in a namespace.
+    #[must_use]
+    pub fn kubeconfig_in(&self, user: &str, namespace: &str) -> String {
         format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: simulated\nclusters:\n- name: simulated\n  cluster:\n    server: {}\nusers:\n- name: {user}\n  user:\n    token: {user}\ncontexts:\n- name: simulated\n  context:\n    cluster: simulated\n    user: {user}\n",
+            "apiVersion: v1\nkind: Config\ncurrent-context: simulated\nclusters:\n- name: simulated\n  cluster:\n    server: {}\nusers:\n- name: {user}\n  user:\n    token: {user}\ncontexts:\n- name: simulated\n  context:\n    cluster: simulated\n    user: {user}\n    namespace: {namespace}\n",
             self.url(user)
         )
     }
@@ -97,7 +103,8 @@ async fn serve_connection(world: Arc<World>, stream: TcpStream) {
             if !world.knows(&user.name) {
                 return Ok(refusal(&ApiError::of_status(401)));
             }
-            ApiService::new(world, user).oneshot(request).await
+            let pace = world.pace();
+            ApiService::new(world, user).paced(pace).oneshot(request).await
         }
     });
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;

@@ -43,11 +43,17 @@ pub enum NoAnswer {
 pub struct ApiService {
     world: Arc<World>,
     user: User,
+    pace: u32,
 }
 
 impl ApiService {
     pub(crate) fn new(world: Arc<World>, user: User) -> Self {
-        Self { world, user }
+        Self { world, user, pace: 1 }
+    }
+
+    /// The same for somebody whose second is so many of ours.
+    pub(crate) fn paced(self, pace: u32) -> Self {
+        Self { pace, ..self }
     }
 }
 
@@ -65,7 +71,7 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let (world, user) = (Arc::clone(&self.world), self.user.clone());
+        let (world, user, pace) = (Arc::clone(&self.world), self.user.clone(), self.pace);
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let body = body.collect().await.map_err(|_| NoAnswer::BrokenRequest)?.to_bytes();
@@ -76,12 +82,12 @@ where
                 headers: parts.headers,
                 body,
             };
-            answer(&world, &user, &request).await
+            answer(&world, &user, &request, pace).await
         })
     }
 }
 
-async fn answer(world: &Arc<World>, user: &User, request: &Request) -> Result<Response<ApiBody>, NoAnswer> {
+async fn answer(world: &Arc<World>, user: &User, request: &Request, pace: u32) -> Result<Response<ApiBody>, NoAnswer> {
     let user = &impersonated(user, request);
     let target = match request.route() {
         Route::Resource(target) => target,
@@ -90,8 +96,8 @@ async fn answer(world: &Arc<World>, user: &User, request: &Request) -> Result<Re
                 let told = format!("forbidden: User {:?} cannot get path {:?}", user.name, request.path);
                 return Ok(refusal(&ApiError::new(403, "Forbidden", told)));
             }
-            let page = pages::page(&world.lock().state, request);
-            return Ok(response(page.status, page.media_type, full(page.body)));
+            let shown = pages::page(&world.lock().state, request);
+            return Ok(response(shown.status, shown.media_type, full(shown.body)));
         }
     };
     let fault = world.faults().on_request(&user.name, &target);
@@ -126,7 +132,7 @@ async fn answer(world: &Arc<World>, user: &User, request: &Request) -> Result<Re
         }
         Ok(Outcome::Watch(watch)) => {
             log(world, user, &target, 200, effect, request);
-            watched(Watch::start(Arc::clone(world), *watch))
+            watched(Watch::start(Arc::clone(world), watch.paced(pace)))
         }
         Err(error) => {
             log(world, user, &target, error.code, effect, request);

@@ -26,13 +26,16 @@ pub struct Settings {
     pub history: usize,
     /// Who collects garbage and ends namespaces.
     pub controllers: Controllers,
+    /// How many seconds of tokio's time pass in one second of those who come by the network. A demo that lets a day pass in
+    /// seconds says so here, for their watches last as long as they say.
+    pub pace: u32,
 }
 
 impl Settings {
     /// The settings with their defaults.
     #[must_use]
     pub fn new(seed: u64, clock: Arc<dyn Clock>) -> Self {
-        Self { seed, clock, history: 10_000, controllers: Controllers::Automatic }
+        Self { seed, clock, history: 10_000, controllers: Controllers::Automatic, pace: 1 }
     }
 }
 
@@ -42,6 +45,7 @@ impl fmt::Debug for Settings {
             .field("seed", &self.seed)
             .field("history", &self.history)
             .field("controllers", &self.controllers)
+            .field("pace", &self.pace)
             .finish_non_exhaustive()
     }
 }

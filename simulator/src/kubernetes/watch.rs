@@ -26,6 +26,13 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// How long a watch lasts whose client names no time.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// A century: what a client asks for beyond it is as good as for ever.
+const LONGEST: Duration = Duration::from_secs(3_155_760_000);
+
+fn after(moment: Instant, by: Duration) -> Instant {
+    moment + by.min(LONGEST)
+}
+
 /// Does the client want bookmarks?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bookmarks {
@@ -55,6 +62,7 @@ pub(crate) struct WatchRequest {
     bookmarks: Bookmarks,
     start: Start,
     timeout: Duration,
+    bookmark_every: Duration,
 }
 
 impl WatchRequest {
@@ -96,7 +104,13 @@ impl WatchRequest {
         };
         let bookmarks = if query.is_true("allowWatchBookmarks") { Bookmarks::Sent } else { Bookmarks::Unwanted };
         let timeout = query.timeout().filter(|timeout| !timeout.is_zero()).unwrap_or(DEFAULT_TIMEOUT);
-        Ok(Self { of, target, user: user.to_owned(), selector, form, bookmarks, start, timeout })
+        Ok(Self { of, target, user: user.to_owned(), selector, form, bookmarks, start, timeout, bookmark_every: BOOKMARK_EVERY })
+    }
+
+    /// The same for somebody whose second is so many of ours.
+    pub(crate) fn paced(self, pace: u32) -> Self {
+        let (timeout, bookmark_every) = (self.timeout.saturating_mul(pace), self.bookmark_every.saturating_mul(pace));
+        Self { timeout, bookmark_every, ..self }
     }
 }
 
@@ -104,7 +118,6 @@ impl WatchRequest {
 pub(crate) struct Watch {
     world: Arc<World>,
     request: WatchRequest,
-    changed: tokio::sync::watch::Receiver<u64>,
     /// Everything up to here is told.
     cursor: u64,
     ready: VecDeque<Bytes>,
@@ -123,19 +136,17 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn start(world: Arc<World>, request: WatchRequest) -> Self {
         let now = Instant::now();
-        let changed = world.changed();
         let disconnections = world.disconnections(&request.user);
         let mut watch = Self {
             cursor: 0,
             ready: VecDeque::new(),
-            ends: now + request.timeout,
-            next_bookmark: now + BOOKMARK_EVERY,
+            ends: after(now, request.timeout),
+            next_bookmark: after(now, request.bookmark_every),
             held_until: None,
             coalescing: false,
             header: Header::Told,
             over: false,
             disconnections,
-            changed,
             request,
             world,
         };
@@ -237,24 +248,22 @@ impl Watch {
             if self.over {
                 return None;
             }
-            self.changed.mark_unchanged();
+            // Taken before the look, so that no change falls between the two.
+            let changed = self.world.changed();
             self.collect();
             if !self.ready.is_empty() || self.held_until.is_some() || self.over {
                 continue;
             }
             let bookmark = self.next_bookmark.min(self.ends);
             tokio::select! {
-                changed = self.changed.changed() => {
-                    if changed.is_err() {
-                        return None;
-                    }
-                }
+                biased;
+                () = changed => {}
                 () = tokio::time::sleep_until(bookmark) => {
                     if self.request.bookmarks == Bookmarks::Sent {
                         self.advance();
                         self.bookmark(&Value::Null);
                     }
-                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+                    self.next_bookmark = after(Instant::now(), self.request.bookmark_every);
                     self.over = Instant::now() >= self.ends;
                 }
             }

@@ -26,6 +26,7 @@ pub mod rollouts;
 pub mod rotate;
 pub mod rotation_end;
 pub mod rotation_store;
+pub mod secret_write;
 pub mod status;
 pub mod timetable;
 pub mod update;

@@ -1,4 +1,4 @@
-//! Writes credentials into the Secret (talks to the network): by create, or by PUT of what was just read; never over a newer one, never over a foreign one.
+//! Brings credentials into the Secret that workloads read (talks to the network), and writes down that they are there. Issues none.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::events::EventType;
@@ -9,6 +9,7 @@ use super::{
     pass::Pass,
     plan::Again,
     rotation_store,
+    secret_write::{self, Attempt, Written},
     status::{Delay, Moment, Sight},
     validate,
 };
@@ -23,27 +24,17 @@ use crate::{
         rotation_policy::RotationStrategy,
     },
     controller::{
-        error::{During as _, Error, is_conflict},
-        kubernetes::{delete_secret, dry_run_params, post_params, secrets},
+        error::{During as _, Error},
+        kubernetes::{delete_secret, secrets},
     },
     secret::{self, Credential, Found},
 };
 
-/// How often a write of the Secret is tried within one pass when somebody else writes it at the same time.
-const TRIES: usize = 5;
 /// How long the Secret of a former name is kept for workloads that still mount it.
 const FORMER_SECRET_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
 /// How many Secrets of former names are kept at most.
 const MOST_FORMER_SECRETS: usize = 8;
-
-/// What a write of the Secret came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
-    Created,
-    Replaced,
-    AsItWas,
-}
 
 /// Whether the client is known to be as this generation of spec declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,15 +43,6 @@ pub enum Freshness {
     AsDeclared,
     /// It must be compared.
     Unknown,
-}
-
-/// How serious a write is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    /// The server only tries it.
-    DryRun,
-    /// It counts.
-    Real,
 }
 
 /// Tries on the server whether the Secret could be written: what can't be stored is not minted.
@@ -81,36 +63,13 @@ async fn write(pass: &Pass<'_>, seen: &Observation, credential: &Credential, att
     let api = secrets(&pass.context.client, &seen.ownership.namespace);
     let name = seen.object.secret_name();
     let surroundings = validate::surroundings(local, session.platform.endpoints(), &session.organization_id);
-    let parameters = match attempt {
-        Attempt::DryRun => dry_run_params(),
-        Attempt::Real => post_params(),
-    };
     let form = seen.object.spec.credentials_secret.as_ref();
+    let revision_in = |live: &Secret| match secret::read(live, &seen.ownership) {
+        Found::Ours(found) | Found::Former(found) => Ok(found.credential.revision),
+        Found::Foreign(detail) => Err(detail),
+    };
     let build = |live: Option<&Secret>| secret::build(live, name, &seen.ownership, form, &local.keys, &surroundings, credential);
-    for _ in 0..TRIES {
-        let live = api.get_opt(name).await.during("reading the Secret before writing it")?;
-        let result = match &live {
-            None => api.create(&parameters, &build(None)).await.map(|_| Written::Created),
-            Some(live) => {
-                let (Found::Ours(found) | Found::Former(found)) = secret::read(live, &seen.ownership) else {
-                    return Err(foreign(live, seen, name));
-                };
-                if found.credential.revision > credential.revision {
-                    return Err(Error::Superseded { name: name.into(), found: found.credential.revision, ours: credential.revision });
-                }
-                let wished = build(Some(live));
-                if secret::same(live, &wished) {
-                    return Ok(Written::AsItWas);
-                }
-                api.replace(name, &parameters, &wished).await.map(|_| Written::Replaced)
-            }
-        };
-        match result {
-            Err(error) if is_conflict(&error) => {}
-            result => return result.during("writing the Secret"),
-        }
-    }
-    Err(Error::Stale)
+    secret_write::write(&api, name, attempt, credential.revision, revision_in, build).await
 }
 
 /// What it means that the API server refuses the Secret: an invalid one is for a person to correct, the rest may pass.
@@ -124,14 +83,6 @@ pub fn not_writable(seen: &Observation, error: &kube::Error, otherwise: impl FnO
         kube::Error::Api(status) => otherwise(format!("Secret {name:?} can't be written ({}); it is tried again", status.message)),
         error => otherwise(format!("Secret {name:?} can't be written ({error}); it is tried again")),
     }
-}
-
-fn foreign(live: &Secret, seen: &Observation, name: &str) -> Error {
-    let detail = match secret::read(live, &seen.ownership) {
-        Found::Foreign(detail) => detail,
-        _ => String::new(),
-    };
-    Error::ForeignSecret { name: name.into(), detail }
 }
 
 /// Stores a credential that was issued under the intent, and writes down that the intent is met.

@@ -9,21 +9,19 @@ use super::{
     pass::Pass,
     plan::Again,
     publish::Freshness,
+    secret_write::{self, Attempt},
 };
 use crate::{
     api::oauth_client::rotation_status::RotationStep,
     controller::{
-        error::{During as _, Error, is_conflict},
-        kubernetes::{delete_secret, dry_run_params, post_params, secrets},
+        error::{During as _, Error},
+        kubernetes::{delete_secret, secrets},
     },
     secret::{
         Credential, Ownership,
         rotation::{ROTATION_SUFFIX, RotationSecret, build_rotation, read_rotation},
     },
 };
-
-/// How often a write is tried within one pass when somebody else writes the Secret at the same time.
-const TRIES: usize = 5;
 
 /// The name of the rotation Secret: as the rotation under way recorded it, else as the next one would.
 #[must_use]
@@ -50,39 +48,12 @@ pub async fn try_write(pass: &Pass<'_>, seen: &Observation, revision: i64) -> Re
     write(pass, seen, &placeholder, None, Attempt::DryRun).await
 }
 
-/// How serious a write is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    DryRun,
-    Real,
-}
-
 async fn write(pass: &Pass<'_>, seen: &Observation, next: &Credential, former: Option<&Credential>, attempt: Attempt) -> Result<(), Error> {
     let api = secrets(&pass.context.client, &seen.ownership.namespace);
     let name = name(pass);
-    let parameters = match attempt {
-        Attempt::DryRun => dry_run_params(),
-        Attempt::Real => post_params(),
-    };
-    for _ in 0..TRIES {
-        let live = api.get_opt(&name).await.during("reading the rotation Secret before writing it")?;
-        let result = match &live {
-            None => api.create(&parameters, &build_rotation(None, &name, &seen.ownership, next, former)).await,
-            Some(live) => {
-                let found = read_rotation(live, &seen.ownership).map_err(|detail| Error::ForeignSecret { name: name.clone(), detail })?;
-                let revision = found.next.credential.revision;
-                if revision > next.revision {
-                    return Err(Error::Superseded { name, found: revision, ours: next.revision });
-                }
-                api.replace(&name, &parameters, &build_rotation(Some(live), &name, &seen.ownership, next, former)).await
-            }
-        };
-        match result {
-            Err(error) if is_conflict(&error) => {}
-            result => return result.map(drop).during("writing the rotation Secret"),
-        }
-    }
-    Err(Error::Stale)
+    let revision_in = |live: &Secret| read_rotation(live, &seen.ownership).map(|found| found.next.credential.revision);
+    let build = |live: Option<&Secret>| build_rotation(live, &name, &seen.ownership, next, former);
+    secret_write::write(&api, &name, attempt, next.revision, revision_in, build).await.map(drop)
 }
 
 /// Writes both credentials of the rotation.

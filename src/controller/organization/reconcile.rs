@@ -16,7 +16,7 @@ use crate::{
         context::Context,
         error::{During as _, Error},
         kubernetes::secrets,
-        memory::{Circumstances, Look, pause},
+        memory::{Circumstances, Look, Recollection, pause},
         rotation_policy::review::{Committed, commit},
         sessions::{Session, Sessions, Standing, opened_for},
     },
@@ -58,6 +58,7 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
     if let (Some(left), Some(verdict)) = (serves, known_to_be_ready(&context, &current)) {
         // The clients changed, and nothing else: the platform is not asked for that.
         let again = commit_counted(&context, &api, &current, &mut status, verdict).await?;
+        context.memory.remember(&uid, Recollection::succeeded);
         return Ok(Action::requeue(left.min(again)));
     }
     let (verdict, platform) = look(&context, &api, &current, &mut status, secret).await?;
@@ -358,11 +359,12 @@ fn verdict_of(error: &genesys::Error, login: Login, place: &str) -> Verdict {
 /// The pause after an error of the Kubernetes API.
 #[must_use]
 pub fn error_policy(object: &GenesysOrganization, error: &Error, context: &Context) -> Action {
+    let uid = object.uid().unwrap_or_default();
     if matches!(error, Error::Stale) {
-        return Action::requeue(Duration::from_millis(200));
+        return Action::requeue(context.memory.remember(&uid, Recollection::lost_race));
     }
     let fraction = context.chance.fraction();
-    let wait = context.memory.remember(&object.uid().unwrap_or_default(), |memory| {
+    let wait = context.memory.remember(&uid, |memory| {
         memory.failures = memory.failures.saturating_add(1);
         pause(memory.failures, fraction)
     });

@@ -1,6 +1,6 @@
 //! One pass over a `GenesysRotationPolicy` (talks to the network): judges it, counts its clients, writes its status. Rotates nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use kube::{Api, ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
 
@@ -14,26 +14,23 @@ use crate::{
         condition::{ConditionType, Reason, find},
         rules,
     },
-    controller::{context::Context, error::Error, fleet::followers::Guide, memory::pause, oauth_client::policy::key_of_policy},
+    controller::{
+        context::Context,
+        error::Error,
+        fleet::followers::Guide,
+        memory::{Recollection, pause},
+        oauth_client::policy::key_of_policy,
+    },
 };
-
-/// How soon a pass is tried again that lost a compare-and-swap.
-const LOST_RACE: Duration = Duration::from_millis(200);
 
 /// One pass. Errors are those of the Kubernetes API alone.
 pub async fn reconcile(object: Arc<GenesysRotationPolicy>, context: Arc<Context>) -> Result<Action, Error> {
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    match work(&object, &context).await {
-        Err(Error::Stale) => Ok(Action::requeue(LOST_RACE)),
-        result => {
-            if result.is_ok() {
-                context.memory.remember(&object.uid().unwrap_or_default(), |memory| memory.failures = 0);
-            }
-            result
-        }
-    }
+    let action = work(&object, &context).await?;
+    context.memory.remember(&object.uid().unwrap_or_default(), Recollection::succeeded);
+    Ok(action)
 }
 
 async fn work(object: &GenesysRotationPolicy, context: &Context) -> Result<Action, Error> {
@@ -89,8 +86,12 @@ async fn tell_refusal(context: &Context, object: &GenesysRotationPolicy, before:
 /// The pause after an error of the Kubernetes API.
 #[must_use]
 pub fn error_policy(object: &GenesysRotationPolicy, error: &Error, context: &Context) -> Action {
+    let uid = object.uid().unwrap_or_default();
+    if matches!(error, Error::Stale) {
+        return Action::requeue(context.memory.remember(&uid, Recollection::lost_race));
+    }
     let fraction = context.chance.fraction();
-    let wait = context.memory.remember(&object.uid().unwrap_or_default(), |memory| {
+    let wait = context.memory.remember(&uid, |memory| {
         memory.failures = memory.failures.saturating_add(1);
         pause(memory.failures, fraction)
     });

@@ -9,6 +9,8 @@ use anyhow::{Result, bail};
 pub const OPERATOR: &str = "GENESYS_E2E_OPERATOR";
 /// The simulator's binary: `GENESYS_E2E_SIMULATOR`.
 pub const SIMULATOR: &str = "GENESYS_E2E_SIMULATOR";
+/// The demo's binary: `GENESYS_E2E_DEMO`.
+pub const DEMO: &str = "GENESYS_E2E_DEMO";
 /// How many scenarios run side by side: `GENESYS_E2E_PARALLEL`.
 pub const PARALLEL: &str = "GENESYS_E2E_PARALLEL";
 /// A folder that stays after the run, with all logs: `GENESYS_E2E_KEEP`.
@@ -48,6 +50,11 @@ impl Environment {
         })
     }
 
+    /// The demo's binary, an example of the operator's package.
+    pub fn demo(&self) -> Result<PathBuf> {
+        binary(DEMO, "examples/demo", &self.root, "debug")
+    }
+
     /// A script or manifest of the repository.
     #[must_use]
     pub fn path(&self, relative: &str) -> PathBuf {
@@ -74,6 +81,7 @@ fn binary(variable: &str, name: &str, root: &Path, profile: &str) -> Result<Path
     if path.is_file() {
         return Ok(path.canonicalize()?);
     }
+    let what = name.strip_prefix("examples/").map_or_else(|| "--bins".to_owned(), |example| format!("--example {example}"));
     let flag = if profile == "release" { " --release" } else { "" };
-    bail!("no program {}: build it with 'cargo build{flag} --bins', or set {variable} to its path", path.display())
+    bail!("no program {}: build it with 'cargo build{flag} {what}', or set {variable} to its path", path.display())
 }

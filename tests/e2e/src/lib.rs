@@ -9,7 +9,7 @@
 //! - [`proxy`] stands before both servers where a scenario must count, kill or lose calls; [`calls`] names them.
 //! - [`runner`] runs scenarios side by side and closes with `N passed, N failed`.
 //!
-//! Settings, all optional: `GENESYS_E2E_OPERATOR` and `GENESYS_E2E_SIMULATOR` name the binaries (else those of the debug
+//! Settings, all optional: `GENESYS_E2E_OPERATOR`, `GENESYS_E2E_SIMULATOR` and `GENESYS_E2E_DEMO` name the binaries (else those of the debug
 //! build are taken, and the release build's by the figures), `CONTROL_PLANE_BIN` the folder with etcd, kube-apiserver and
 //! kubectl, `GENESYS_E2E_PARALLEL` how many scenarios run side by side (6), `GENESYS_E2E_KEEP` a folder for all logs that
 //! stays; otherwise they stay only after a failure. With `CI` set, a check that cannot be made is a failure.
@@ -21,6 +21,7 @@
 pub mod api;
 pub mod calls;
 pub mod control_plane;
+pub mod demo;
 pub mod environment;
 pub mod expect;
 pub mod figures;

@@ -1,5 +1,8 @@
-//! The demo: the operator's main job from nothing, on a real API server and a simulated Genesys Cloud. It shows each
+//! The demo on a real control plane: the operator's main job from nothing, on a real API server and a simulated Genesys Cloud. It shows each
 //! command as a person would type it; it must not do anything to the cluster that it does not show.
+
+#[path = "../../../../examples/demo/print.rs"]
+mod print;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -12,9 +15,9 @@ use e2e_support::expect::{condition, one_client};
 use e2e_support::harness::Harness;
 use e2e_support::kubectl::Output;
 use e2e_support::oauth::client_credentials;
-use e2e_support::runner::say;
 use e2e_support::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET};
 use e2e_support::world::{Plan, World};
+use print::{command, note, say, title};
 
 const HELP: &str = "\
 Runs the operator's main job from nothing: control plane, simulated Genesys Cloud, operator, examples.
@@ -226,23 +229,6 @@ fn go_on(harness: &Harness, world: &World) {
     say(&format!("\nThe platform as its administrators see it: {}/", world.simulator.url()));
     say(&format!("The operator's log: tail -f {}", world.folder().join("operator-1.log").display()));
     say("\nCtrl-C stops everything and leaves nothing behind.");
-}
-
-fn paint(code: &str, text: &str) -> String {
-    let coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-}
-
-fn title(text: &str) {
-    say(&format!("\n{}", paint("1;36", &format!("== {text} =="))));
-}
-
-fn command(line: &str) {
-    say(&format!("\n{} {}", paint("2", "$"), paint("1", line)));
-}
-
-fn note(text: &str) {
-    say(&paint("2", &format!("  - {text}")));
 }
 
 fn show(output: &Output) {

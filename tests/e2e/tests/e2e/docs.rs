@@ -1,8 +1,9 @@
 //! Runs every `sh` block of README.md and docs/, each page in a world of its own, and compares the output with the `text` block that follows. It
 //! must not skip a block: what cannot be run is no `sh` block.
 //!
-//! Each page gets a control plane of its own, because pages use the same names. But for the tutorial, whose reader is an
-//! administrator, the operator runs with nothing but the rights that docs/explanation/security.md lists.
+//! The README's tour is of the built demo, and runs against it. Each other page gets a control plane of its own, because pages use
+//! the same names. But for the tutorial, whose reader is an administrator, the operator runs with nothing but the rights that
+//! docs/explanation/security.md lists; the demo gives it the same.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use e2e_support::control_plane::ControlPlane;
+use e2e_support::demo::Demo;
 use e2e_support::harness::Harness;
 use e2e_support::kubectl::Kubectl;
 use e2e_support::operator::{Operator, Setup, Timing};
@@ -32,6 +34,8 @@ static AT_ONCE: Semaphore = Semaphore::const_new(2);
 const LIMIT: Duration = Duration::from_secs(240);
 /// Where the operator's credentials are in the pages and in `examples/`.
 const OPERATOR_NAMESPACE: &str = "genesys-oauth-operator";
+/// The page whose reader has the demo running.
+const TOUR: &str = "README.md";
 /// The one page that begins with an empty cluster.
 const TUTORIAL: &str = "docs/tutorial.md";
 /// The page whose `yaml` block lists the operator's rights.
@@ -130,13 +134,30 @@ async fn run(harness: Arc<Harness>, page: String) -> Result<()> {
     let folder = harness.folder().join("pages").join(page.replace('/', "-"));
     fs::create_dir_all(&folder)?;
     let reaper = Arc::new(Reaper::start(&harness.environment.path("tests/control-plane/down.sh"))?);
-    let result = match tokio::time::timeout(LIMIT, in_world(&harness, &page, &folder, &reaper)).await {
+    let in_world = async {
+        match page.as_str() {
+            TOUR => in_demo(&harness, &folder, &reaper).await,
+            page => in_world(&harness, page, &folder, &reaper).await,
+        }
+    };
+    let result = match tokio::time::timeout(LIMIT, in_world).await {
         Ok(result) => result,
         Err(_) => Err(anyhow::anyhow!("not finished within {} s", LIMIT.as_secs())),
     };
     tokio::task::spawn_blocking(move || reaper.finish()).await?;
     let log = fs::read_to_string(folder.join("operator.log")).unwrap_or_default();
     result.with_context(|| format!("{page}; operator:\n{}", tail(&log, 8)))
+}
+
+/// Starts the demo as the README says, and runs its tour. Nothing of this process tells the tour how to reach it.
+async fn in_demo(harness: &Harness, folder: &Path, reaper: &Arc<Reaper>) -> Result<()> {
+    let work = work(harness, folder)?;
+    let kubectl = &harness.plane.kubectl;
+    let demo = Demo::start(&harness.environment, kubectl, &work, &[], reaper).await?;
+    let text = fs::read_to_string(harness.environment.path(TOUR))?;
+    let wanted = blocks(&text);
+    let output = shell(harness, kubectl, &[], folder, reaper, &wanted).await?;
+    judge(TOUR, &wanted, &output).with_context(|| format!("the demo:\n{}", tail(&demo.printed(), 20)))
 }
 
 /// Starts what a reader of the page has, and runs the page.
@@ -165,7 +186,14 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
     }
     let text = fs::read_to_string(environment.path(page))?;
     let wanted = blocks(&text);
-    let output = shell(harness, &plane, &simulator, folder, reaper, &wanted).await?;
+    work(harness, folder)?;
+    let variables = [
+        ("KUBECONFIG", plane.kubeconfig.display().to_string()),
+        ("SIMULATOR", simulator.url().to_owned()),
+        ("GENESYS_CLIENT_ID", OPERATOR_CLIENT.to_owned()),
+        ("GENESYS_CLIENT_SECRET", OPERATOR_SECRET.to_owned()),
+    ];
+    let output = shell(harness, &plane.kubectl, &variables, folder, reaper, &wanted).await?;
     judge(page, &wanted, &output)
 }
 
@@ -217,27 +245,33 @@ fn runnable(line: &str, keeps_rules: bool) -> String {
     }
 }
 
-/// Runs the blocks in one shell, in a folder that looks like the repository, and returns what was printed.
+fn symlink(target: &Path, name: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(target, name).with_context(|| format!("linking {}", name.display()))
+}
+
+/// Makes a folder that looks like the repository, where a page is read.
+fn work(harness: &Harness, folder: &Path) -> Result<PathBuf> {
+    let work = folder.join("work");
+    fs::create_dir_all(&work)?;
+    for name in ["examples", "crds", "Makefile"] {
+        symlink(&harness.environment.path(name), &work.join(name))?;
+    }
+    Ok(work)
+}
+
+/// Runs the blocks in one shell, in the page's folder, and returns what was printed.
 async fn shell(
     harness: &Harness,
-    plane: &ControlPlane,
-    simulator: &Simulator,
+    kubectl: &Path,
+    variables: &[(&str, String)],
     folder: &Path,
     reaper: &Reaper,
     blocks: &[Block],
 ) -> Result<String> {
-    let environment = &harness.environment;
-    let (work, bin) = (folder.join("work"), folder.join("bin"));
-    for made in [&work, &bin] {
-        fs::create_dir_all(made)?;
-    }
-    let symlink =
-        |target: &Path, name: PathBuf| std::os::unix::fs::symlink(target, &name).with_context(|| format!("linking {}", name.display()));
-    for name in ["examples", "crds", "Makefile"] {
-        symlink(&environment.path(name), work.join(name))?;
-    }
-    for (target, name) in [(&plane.kubectl, "kubectl"), (&environment.operator, "genesys-oauth-operator")] {
-        symlink(target, bin.join(name))?;
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin)?;
+    for (target, name) in [(kubectl, "kubectl"), (&harness.environment.operator, "genesys-oauth-operator")] {
+        symlink(target, &bin.join(name))?;
     }
     let mut script = "exec 2>&1\n".to_owned();
     for (number, block) in blocks.iter().enumerate() {
@@ -255,13 +289,11 @@ async fn shell(
     let child = command
         .args(["-euo", "pipefail"])
         .arg(&file)
-        .current_dir(&work)
+        .current_dir(folder.join("work"))
         .env("PATH", format!("{}:{path}", bin.display()))
-        .env("KUBECONFIG", &plane.kubeconfig)
+        .env_remove("KUBECONFIG")
         .env("KUBECACHEDIR", folder.join("kubectl-cache"))
-        .env("SIMULATOR", simulator.url())
-        .env("GENESYS_CLIENT_ID", OPERATOR_CLIENT)
-        .env("GENESYS_CLIENT_SECRET", OPERATOR_SECRET)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .process_group(0)

@@ -10,6 +10,7 @@
 mod attacks;
 mod bad_input;
 mod crash;
+mod demo;
 mod docs;
 mod flows;
 mod harness_itself;
@@ -69,6 +70,7 @@ fn scenarios() -> Vec<Scenario> {
         bad_input::scenarios(),
         attacks::scenarios(),
         docs::scenarios(),
+        demo::scenarios(),
     ]
     .into_iter()
     .flatten()
