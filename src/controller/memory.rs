@@ -55,6 +55,17 @@ pub struct Circumstances {
     pub namespace_labels: Vec<(String, String)>,
 }
 
+/// A look at an organization that found it well.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When that was.
+    pub at: Instant,
+    /// What it depended on.
+    pub circumstances: Circumstances,
+    /// How often the operator's credentials had been doubted before.
+    pub doubts: u64,
+}
+
 /// What this process remembers of one object.
 #[derive(Clone, Debug, Default)]
 pub struct Recollection {
@@ -102,6 +113,10 @@ pub struct Recollection {
     pub accepted: Option<Circumstances>,
     /// Rollout targets that were said to be absent, by revision.
     pub absent_targets: BTreeSet<(i64, String)>,
+    /// When the counts of a policy or an organization were last written.
+    pub counted: Option<Instant>,
+    /// The last look at an organization that found it well, and what it depended on.
+    pub looked: Option<Look>,
     /// Failures in a row.
     pub failures: u32,
     /// Lost compare-and-swaps in a row.
@@ -167,6 +182,13 @@ impl Recollection {
         }
         let left = hold.until.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
+    }
+
+    /// How long the last look at an organization still serves, if nothing changed that it depended on.
+    #[must_use]
+    pub fn look_serves(&self, circumstances: &Circumstances, doubts: u64, longest: Duration, now: Instant) -> Option<Duration> {
+        let look = self.looked.as_ref().filter(|look| look.circumstances == *circumstances && look.doubts == doubts)?;
+        Some((look.at + longest).saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
     /// Notes a failure, and gives the pause after it.
