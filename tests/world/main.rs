@@ -18,6 +18,7 @@ mod process;
 mod rest;
 mod rotating;
 mod rotation;
+mod rotation_steps;
 mod rotation_trouble;
 mod scenario;
 mod stories;
