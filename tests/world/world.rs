@@ -249,7 +249,8 @@ impl World {
     /// server's refusal, if it refuses.
     pub fn try_apply(&self, object: &Value) -> Result<(), Refused> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let resource = format!("{}s", text(&object["kind"]).to_lowercase());
+        let kind = text(&object["kind"]).to_lowercase();
+        let resource = kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"));
         let metadata = &object["metadata"];
         let mut object = object.clone();
         if let Some(live) = self.get(&resource, &text(&metadata["namespace"]), &text(&metadata["name"])) {
