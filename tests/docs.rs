@@ -10,8 +10,8 @@ use std::{
 use clap::{Args as _, Command};
 use genesys_oauth_operator::{
     api::{
-        self, GenesysOAuthClient, GenesysOrganization, condition::Reason, oauth_client::CredentialsSecret, oauth_client::SecretPreset,
-        rules,
+        self, GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy, condition::Reason, oauth_client::CredentialsSecret,
+        oauth_client::SecretPreset, rules,
     },
     keys::KeyMap,
     secret,
@@ -219,7 +219,7 @@ fn every_field_of_the_crds_is_told_and_no_other() {
         }
         let own = text.split(&format!("## {kind}\n")).nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a section for each kind");
         let common =
-            text.split("Each condition of both kinds").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the conditions' fields");
+            text.split("Each condition of every kind").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the conditions' fields");
         let spans = [code_spans(own), code_spans(common)].concat();
         let told: BTreeSet<String> =
             spans.into_iter().filter(|span| span.starts_with("spec.") || span.starts_with("status.")).map(str::to_owned).collect();
@@ -330,6 +330,7 @@ fn check_manifest(place: &str, document: &str) -> bool {
     }
     match given["kind"].as_str() {
         Some("GenesysOAuthClient") if ours => read::<GenesysOAuthClient>(place, document, &given, rules::oauth_client_violations),
+        Some("GenesysRotationPolicy") if ours => read::<GenesysRotationPolicy>(place, document, &given, rules::rotation_policy_violations),
         Some("GenesysOrganization") if ours => read::<GenesysOrganization>(place, document, &given, rules::organization_violations),
         kind => assert!(!ours && kind.is_some(), "{place}: {kind:?} is no kind of ours"),
     }

@@ -78,6 +78,16 @@ fn the_kinds_import_nothing_else_of_ours() {
 }
 
 #[test]
+fn the_arithmetic_of_rotation_knows_the_kinds_alone() {
+    for (file, text) in rust_files("src/rotation") {
+        let allowed = code(&text).replace("crate::api", "");
+        for word in ["crate::", "kube::", "tokio", "jiff::Zoned", "TimeZone::get", "TimeZone::system"] {
+            assert!(!allowed.contains(word), "{file} must not use {word}");
+        }
+    }
+}
+
+#[test]
 fn the_controllers_speak_no_http() {
     for (file, text) in rust_files("src/controller") {
         for word in ["reqwest", "hyper::"] {
@@ -90,6 +100,7 @@ fn the_controllers_speak_no_http() {
 fn pure_files_have_no_io_and_no_clock() {
     let pure = [
         "src/api/",
+        "src/rotation/",
         "src/marker.rs",
         "src/keys.rs",
         "src/secret.rs",

@@ -84,17 +84,17 @@ pub enum QueueKey {
 #[must_use]
 pub fn dates(schedule: &Schedule, issue: &Issue<'_>) -> Dates {
     let Schedule { interval, max_age, warn_before, longest_gap, ref windows } = *schedule;
-    let places = Places::of(issue.identity);
+    let place = Fraction::of_identity(issue.identity);
     let jitter = if issue.by_rotation {
-        interval + places.in_turn.of((interval / 10).min(schedule.room().saturating_sub(longest_gap)))
+        interval + place.of((interval / 10).min(schedule.room().saturating_sub(longest_gap)))
     } else {
-        interval / 2 + places.in_turn.of(interval / 2)
+        interval / 2 + place.of(interval / 2)
     };
     let expires_at = later(issue.issued_at, max_age);
     let due_by_age = later(issue.issued_at, jitter);
     let (due_at, force_at) = match issue.spread_from.filter(|from| due_by_age < *from) {
         Some(from) => {
-            let due_at = later(from, places.in_spread.of(interval));
+            let due_at = later(from, place.of(interval));
             (due_at, later(due_at, longest_gap.max(warn_before / 2)))
         }
         None => (due_by_age, due_by_age.max(earlier(expires_at, warn_before / 2))),
@@ -162,28 +162,17 @@ impl Dates {
     }
 }
 
-/// An object's places between 0 and 1, from its identity alone.
-struct Places {
-    /// Its place among those issued at the same time.
-    in_turn: Fraction,
-    /// Its place among those that a new or changed policy finds due. Another one than `in_turn`: who has a low place in a turn is found due more
-    /// often, so that with the same place the first days of a new policy would be the fullest.
-    in_spread: Fraction,
-}
-
 /// A fraction of 1, in parts of 2⁶⁴.
 #[derive(Clone, Copy)]
 struct Fraction(u64);
 
-impl Places {
-    fn of(identity: &str) -> Self {
-        let digest = Sha256::digest(identity);
-        let part = |from: usize| Fraction(digest[from..from + 8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
-        Self { in_turn: part(0), in_spread: part(8) }
-    }
-}
-
 impl Fraction {
+    /// An object's place between 0 and 1, from its identity alone: u of the contract.
+    fn of_identity(identity: &str) -> Self {
+        let digest = Sha256::digest(identity);
+        Self(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
     /// This part of a duration, in whole seconds.
     fn of(self, whole: Duration) -> Duration {
         let product = u128::from(self.0) * u128::from(whole.as_secs());

@@ -195,14 +195,14 @@ impl Terms {
             return Err(PolicyRefusal::Rule(rules::MAX_AGE_TOO_SHORT));
         }
         let warn_before = optional("warnBefore", spec.warn_before.as_ref())?;
-        if warn_before.is_some_and(|warning| warning > max_age.checked_sub(interval).unwrap()) {
+        if warn_before.is_some_and(|warning| warning > max_age.saturating_sub(interval)) {
             return Err(PolicyRefusal::Rule(rules::WARNING_TOO_LONG));
         }
         Ok(Self { interval, max_age, warn_before, overlap: Overlap::parse(spec, interval)? })
     }
 
     fn warning(&self, interval: Duration, max_age: Duration) -> Duration {
-        self.warn_before.unwrap_or_else(|| LONGEST_WARNING.min(max_age.checked_sub(interval).unwrap() / 2))
+        self.warn_before.unwrap_or_else(|| LONGEST_WARNING.min(max_age.saturating_sub(interval) / 2))
     }
 
     /// The schedule of the policy alone.
@@ -219,7 +219,7 @@ impl Terms {
         let interval = shrunk(self.interval, share);
         let warn_before = match self.warn_before {
             Some(warning) => {
-                shrunk(warning, portion(warning, max_age.checked_sub(interval).unwrap(), self.max_age.checked_sub(self.interval).unwrap()))
+                shrunk(warning, portion(warning, max_age.saturating_sub(interval), self.max_age.saturating_sub(self.interval)))
             }
             None => self.warning(interval, max_age),
         };

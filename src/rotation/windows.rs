@@ -1,7 +1,7 @@
 //! Windows of cron and time zones: whether one is open, when the next opens, how long none does. Pure: zones come from the compiled-in database.
 //!
-//! A schedule with one minute and one hour opens once a day: where that local time is skipped, at the first instant after the gap; where it comes
-//! twice, at the first. Any other schedule opens at each local time that it names: never at one that is skipped, twice at one that comes twice. A
+//! A schedule with one minute and one hour opens once a day: where that local time is skipped, at the first instant after the gap, if the schedule
+//! names that instant's day; where it comes twice, at the first. Any other schedule opens at each local time that it names: never at one that is skipped, twice at one that comes twice. A
 //! window stays open for its duration in elapsed time, whatever the clocks do.
 
 use std::{sync::LazyLock, time::Duration};

@@ -186,7 +186,6 @@ pub struct RetiringClient {
     /// When it entered this state.
     pub since: Timestamp,
     /// Whether it is deleted at once, or only when the tokens that it obtained have run out.
-    #[serde(default)]
     pub deletion: DeletionTime,
     /// When it may be deleted; set when it was made inactive.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,9 @@
 //! The CRDs: fresh in `crds/`, within the bounds that a real, current API server sets, documented field by field, and each CEL rule with an
 //! accepted and a rejected object. Runs no server.
 
-use genesys_oauth_operator::api::{self, GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy};
+mod rotation;
+
+use genesys_oauth_operator::api::{self, GenesysOAuthClient, GenesysOrganization};
 use kube::core::cel::{compile_schema, validate_cel, validate_cel_update};
 use serde_json::{Value, json};
 
@@ -334,13 +336,13 @@ fn organizations() {
 
 #[test]
 fn rules_are_not_vacuous() {
-    // Every rule of the CRDs is broken by an object above; a rule that nothing can break would be compiled and never seen.
-    let broken_above = 25;
+    // Every rule of the CRDs is broken by an object above or in `rotation`; a rule that nothing can break would be compiled and never seen.
+    let broken = 42;
     let mut count = 0;
     for (_, schema) in schemas() {
         walk("", &schema, false, false, &mut |_, node, _, _| {
             count += node.get("x-kubernetes-validations").and_then(Value::as_array).map_or(0, Vec::len);
         });
     }
-    assert_eq!(count, broken_above, "a rule was added or removed: give it an accepted and a rejected object here");
+    assert_eq!(count, broken, "a rule was added or removed: give it an accepted and a rejected object here");
 }
