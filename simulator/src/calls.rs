@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::dates;
+use crate::digest::hex;
 use crate::faults::FaultKind;
 use crate::operations::Operation;
 
@@ -109,6 +111,16 @@ impl CallLog {
     pub(crate) fn since(&self, sequence: u64) -> impl DoubleEndedIterator<Item = &Call> {
         self.calls.iter().filter(move |call| call.sequence > sequence)
     }
+
+    /// A digest of the calls that are kept, in their order.
+    pub(crate) fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for call in &self.calls {
+            hasher.update(serde_json::to_string(call).unwrap_or_default());
+            hasher.update("\n");
+        }
+        hex(&hasher.finalize())
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +152,19 @@ mod tests {
         let numbers: Vec<_> = log.since(0).map(|call| call.sequence).collect();
         assert_eq!(numbers, [2, 3]);
         assert_eq!(log.since(2).count(), 1);
+    }
+
+    #[test]
+    fn the_digest_tells_the_order_of_calls() {
+        let digest = |statuses: [u16; 2]| {
+            let mut log = CallLog::default();
+            for status in statuses {
+                log.record(call(Some(status)), "/api/v2/oauth/clients", 10);
+            }
+            log.digest()
+        };
+        assert_eq!(digest([200, 503]), digest([200, 503]));
+        assert_ne!(digest([200, 503]), digest([503, 200]));
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::{earlier, later};
+use crate::digest::hex;
 use crate::model::{OAuthClient, RoleDivision};
 
 /// How long old versions are kept, for lists and reads that lag behind.
@@ -123,6 +125,16 @@ impl Clients {
         let id = client.id.clone();
         record.push(now, Some(client));
         self.records.insert(id, record);
+    }
+
+    /// A digest of all clients as they are and of their secrets.
+    pub(crate) fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for (id, record) in &self.records {
+            let client = record.present().map(|client| client.json().to_string());
+            hasher.update(format!("{id} {} {}\n", client.unwrap_or_default(), record.secret()));
+        }
+        hex(&hasher.finalize())
     }
 
     /// Stores a new version of a client that exists.

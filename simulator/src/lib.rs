@@ -33,6 +33,7 @@ mod audits;
 mod calls;
 mod clients;
 mod clock;
+mod digest;
 mod error;
 mod exchange;
 mod faults;

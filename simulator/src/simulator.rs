@@ -215,6 +215,18 @@ impl Simulator {
         self.settled().calls.since(sequence).cloned().collect()
     }
 
+    /// A digest of all calls in their order.
+    #[must_use]
+    pub fn trace_hash(&self) -> String {
+        self.lock().calls.digest()
+    }
+
+    /// A digest of all clients and of who may log in with which secret.
+    #[must_use]
+    pub fn state_hash(&self) -> String {
+        self.settled().clients.digest()
+    }
+
     /// The settings as they are.
     #[must_use]
     pub fn settings(&self) -> Settings {

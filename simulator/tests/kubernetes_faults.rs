@@ -69,6 +69,7 @@ async fn refusals_hit_once_and_write_nothing() {
             other => panic!("{other}"),
         }
         assert_eq!(stored(&api, "a"), None);
+        assert!(api.faults().is_empty(), "it is spent");
     }
     maps.create(&PostParams::default(), &map("a")).await.expect("the faults are over");
 }

@@ -104,6 +104,8 @@ pub struct Recollection {
     pub absent_targets: BTreeSet<(i64, String)>,
     /// Failures in a row.
     pub failures: u32,
+    /// Lost compare-and-swaps in a row.
+    pub lost_races: u32,
     /// The pause after the last failure.
     pub hold: Option<Hold>,
     /// Since when the organization answered a deletion with nothing but refusals.
@@ -170,6 +172,7 @@ impl Recollection {
     /// Notes a failure, and gives the pause after it.
     pub fn failed(&mut self, circumstances: &Circumstances, fraction: f64, now: Instant) -> Duration {
         self.failures = self.failures.saturating_add(1);
+        self.lost_races = 0;
         let wait = pause(self.failures, fraction);
         self.hold = Some(Hold { until: now + wait, circumstances: circumstances.clone() });
         wait
@@ -178,7 +181,16 @@ impl Recollection {
     /// Notes a success: the next failure starts with the shortest pause.
     pub fn succeeded(&mut self) {
         self.failures = 0;
+        self.lost_races = 0;
         self.hold = None;
+    }
+
+    /// Notes a lost compare-and-swap, and gives the pause after it. The watch brings the newer copy, and a pass with it, within a moment;
+    /// one that stands still must not be answered by passes in a circle.
+    pub fn lost_race(&mut self) -> Duration {
+        let wait = FIRST_LOST_RACE.saturating_mul(1 << self.lost_races.min(10)).min(LONGEST_LOST_RACE);
+        self.lost_races = self.lost_races.saturating_add(1);
+        wait
     }
 
     /// Whether a copy of the object is older than our own last write of it.
@@ -192,6 +204,11 @@ impl Recollection {
 const FIRST_PAUSE: Duration = Duration::from_secs(3);
 /// The longest pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The pause after the first lost compare-and-swap.
+const FIRST_LOST_RACE: Duration = Duration::from_millis(200);
+/// The longest pause after lost ones in a row.
+const LONGEST_LOST_RACE: Duration = Duration::from_secs(60);
 
 /// The pause after the nth failure in a row: 3 s, doubling to 5 min, of which up to a fifth is jitter.
 #[must_use]
@@ -210,6 +227,16 @@ mod tests {
         assert_eq!(pause(2, 0.0), Duration::from_secs(6));
         assert_eq!(pause(50, 0.0), Duration::from_secs(300));
         assert!(pause(1, 1.0) >= Duration::from_millis(2400));
+    }
+
+    #[test]
+    fn lost_races_in_a_row_are_not_run_in_a_circle() {
+        let mut memory = Recollection::default();
+        let waits: Vec<u128> = (0..12).map(|_| memory.lost_race().as_millis()).collect();
+        assert_eq!(waits[..3], [200, 400, 800]);
+        assert_eq!(waits[11], 60_000);
+        memory.succeeded();
+        assert_eq!(memory.lost_race(), FIRST_LOST_RACE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -80,6 +80,7 @@ impl Budget {
                 Err(next) => next,
             };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(next) => {}
                 () = changed => {}
             }

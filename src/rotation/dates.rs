@@ -3,9 +3,8 @@
 use std::{cmp::Ordering, time::Duration};
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
-use super::{earlier, later, policy::Schedule};
+use super::{earlier, hash, later, policy::Schedule};
 
 /// How long a planned rotation may be late before somebody should look.
 const GRACE: Duration = Duration::from_secs(3600);
@@ -169,8 +168,7 @@ struct Fraction(u64);
 impl Fraction {
     /// An object's place between 0 and 1, from its identity alone: u of the contract.
     fn of_identity(identity: &str) -> Self {
-        let digest = Sha256::digest(identity);
-        Self(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+        Self(hash(identity.as_bytes()))
     }
 
     /// This part of a duration, in whole seconds.

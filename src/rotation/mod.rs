@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`policy`] | a policy as it is followed: parsed, with its defaults, within the organization's `maxCredentialAge` |
 //! | [`windows`] | windows of cron and time zones, through daylight saving |
-//! | [`dates`] | the dates of one credential, and the order of a queue |
+//! | [`mod@dates`] | the dates of one credential, and the order of a queue |
 //! | [`halt`] | failures in a row, and when they stop a policy |
 
 pub mod dates;
@@ -15,6 +15,7 @@ pub mod windows;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 pub use dates::{Dates, Expiry, Issue, QueueKey, Standing, Turn, dates, next_three};
 pub use halt::{Failures, Outcome, Trigger, count_failures};
@@ -29,4 +30,9 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
 /// A time some while earlier; the beginning of time where it would lie before that.
 fn earlier(time: Timestamp, by: Duration) -> Timestamp {
     time.checked_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+/// The first 64 bits of the SHA-256: the same on every machine and in every version.
+fn hash(bytes: &[u8]) -> u64 {
+    Sha256::digest(bytes).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
-use super::windows::{WindowRefusal, Windows};
+use super::{
+    hash,
+    windows::{WindowRefusal, Windows},
+};
 use crate::api::{
     condition::Reason,
     duration::{DurationText, InvalidDuration, UnitDuration},
@@ -273,7 +275,7 @@ pub fn effective_since(recorded: Option<(Timestamp, &EffectivePolicy)>, effectiv
 #[must_use]
 pub fn digest(spec: &RotationPolicySpec) -> String {
     let text = serde_json::to_vec(spec).unwrap_or_default();
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", hash(&text))
 }
 
 fn shown(schedule: &Schedule, strategy: RotationStrategy, overlap: Option<Overlap>) -> EffectivePolicy {

@@ -173,7 +173,7 @@ proptest! {
         let (schedule, before) = (policy.schedule.clone().unwrap(), alone.schedule.clone().unwrap());
         prop_assert!(schedule.max_age <= hours(age) && schedule.max_age <= before.max_age);
         prop_assert!(schedule.interval <= before.interval && schedule.interval >= hours(1));
-        prop_assert!(schedule.interval < schedule.max_age && schedule.warn_before <= schedule.max_age - schedule.interval);
+        prop_assert!(schedule.interval < schedule.max_age && schedule.interval + schedule.warn_before <= schedule.max_age);
         prop_assert!(schedule.warn_before <= before.warn_before);
         prop_assert!(policy.overlap.is_none_or(|overlap| overlap.minimum <= overlap.maximum && overlap.maximum < schedule.interval));
         if hours(age) >= before.max_age {

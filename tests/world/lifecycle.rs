@@ -1,68 +1,91 @@
-//! The life of a client when nothing fails: created, edited, left alone, deleted.
+//! The life of clients when nothing fails, or a person does something: created, edited, left alone, deleted.
 
 use std::time::Duration;
 
 use genesys_cloud_simulator::{Fault, FaultKind, Operation};
+use serde_json::json;
 
-use crate::world::{TEAM, World};
+use crate::{
+    objects::{self, TEAM},
+    scenario::scenario,
+};
 
-#[tokio::test(start_paused = true)]
-async fn a_client_is_created_edited_and_deleted() {
-    let world = World::new(1).await;
-    world.declare(3600);
-    world.until("a settled object", World::settled).await;
-    world.declare(7200);
-    world
-        .until("the edit on the platform", |world| {
-            (world.simulator.other_clients().first()?.access_token_validity_seconds == 7200).then_some(())
-        })
-        .await;
-    world.until("a settled object", World::settled).await;
-    world.remove("genesysoauthclients", "billing").await;
-    world.until("nothing left", World::gone).await;
+const CLIENTS: &str = "genesysoauthclients";
+
+#[test]
+fn a_client_is_created_edited_and_deleted() {
+    scenario(1, async |world| {
+        world.declare("billing", &json!({}));
+        world.settles("billing").await;
+        world.declare("billing", &json!({ "accessTokenValiditySeconds": 7200 }));
+        world.settles("billing").await;
+        assert_eq!(world.client_of("billing").access_token_validity_seconds, 7200);
+        world.remove(CLIENTS, "billing").await;
+        world.goes("billing").await;
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_settled_world_is_written_to_by_nobody_for_a_day() {
-    let world = World::new(2).await;
-    world.declare(3600);
-    world.until("a settled object", World::settled).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    let before = world.writes();
-    tokio::time::sleep(Duration::from_secs(86_400)).await;
-    assert_eq!(world.writes(), before, "writes at rest: {:#?}", world.kubernetes.log().into_iter().rev().take(5).collect::<Vec<_>>());
-    world.kill();
-    world.start();
-    tokio::time::sleep(Duration::from_secs(3600)).await;
-    assert_eq!(world.writes(), before, "a new process writes nothing either");
-    assert!(world.settled().is_some());
+#[test]
+fn a_settled_world_is_written_to_by_nobody_for_a_day() {
+    scenario(2, async |world| {
+        world.declare("billing", &json!({}));
+        world.settles("billing").await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let before = world.writes();
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
+        assert_eq!(world.writes(), before);
+        world.kill();
+        world.start();
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(world.writes(), before, "a new process writes nothing either");
+        assert!(world.is_settled("billing"));
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_deleted_secret_comes_back_and_works() {
-    let world = World::new(3).await;
-    world.declare(3600);
-    world.until("a settled object", World::settled).await;
-    world.remove("secrets", "billing").await;
-    world.until("the Secret to be back", |world| world.get("secrets", TEAM, "billing").map(drop)).await;
-    world.until("a settled object", World::settled).await;
+#[test]
+fn many_clients_of_several_namespaces_live_side_by_side() {
+    scenario(3, async |world| {
+        world.apply(&objects::namespace("team-b"));
+        let names: Vec<String> = (0..12).map(|number| format!("client-{number}")).collect();
+        let places: Vec<(&str, &str)> =
+            [TEAM, "team-b"].into_iter().flat_map(|team| names.iter().map(move |name| (team, name.as_str()))).collect();
+        for place in &places {
+            world.declare(*place, &json!({}));
+        }
+        for place in &places {
+            world.settles(*place).await;
+        }
+        world.kill();
+        world.start();
+        for place in &places {
+            world.declare(*place, &json!({ "accessTokenValiditySeconds": 7200 }));
+        }
+        for place in places.iter().step_by(2) {
+            world.remove(CLIENTS, *place).await;
+        }
+        for (number, place) in places.iter().enumerate() {
+            if number % 2 == 0 { world.goes(*place).await } else { world.settles(*place).await }
+        }
+        assert_eq!(world.simulator.other_clients().len(), 12);
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_client_that_goes_while_its_reset_is_pending_is_created_anew() {
-    let world = World::new(5).await;
-    world.declare(3600);
-    world.until("a settled object", World::settled).await;
-    let first = world.simulator.other_clients()[0].id.clone();
-    world.simulator.plant(Fault::on(Operation::ResetClientSecret, FaultKind::LostResponse).times(1));
-    world.remove("secrets", "billing").await;
-    world
-        .until("a reset without an answer", |world| {
-            let pending = world.object()?["status"]["intent"]["operation"] == "Reset";
-            (pending && world.simulator.faults().is_empty()).then_some(())
-        })
-        .await;
-    assert!(world.simulator.remove_client(&first));
-    world.until("a settled object", World::settled).await;
-    assert_ne!(world.simulator.other_clients()[0].id, first);
+#[test]
+fn a_client_that_goes_while_its_reset_is_pending_is_created_anew() {
+    scenario(5, async |world| {
+        world.declare("billing", &json!({ "scim": true }));
+        world.settles("billing").await;
+        let first = world.client_of("billing").id;
+        world.simulator.plant(Fault::on(Operation::ResetClientSecret, FaultKind::LostResponse).times(1));
+        world.remove("secrets", "billing").await;
+        world
+            .until("a reset without an answer", |world| {
+                let pending = world.object("billing")?["status"]["intent"]["operation"] == "Reset";
+                (pending && world.simulator.faults().is_empty()).then_some(())
+            })
+            .await;
+        assert!(world.simulator.remove_client(&first));
+        world.settles("billing").await;
+        assert_ne!(world.client_of("billing").id, first);
+    });
 }

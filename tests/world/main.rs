@@ -1,7 +1,23 @@
 //! World tests: the real controllers over the Kubernetes API and the Genesys Cloud of the simulators, in one process, on paused time.
 //! They assert the state of the world, never the order of calls.
+//!
+//! `world` holds both sides and the operator, `look` asks them, `scenario` tells a story and closes it by what `rest` demands of every
+//! world; `turnstile` makes a seed repeat its run. The other files are stories.
 
+mod api_faults;
+mod attacks;
+mod bad_input;
 mod crash;
+mod determinism;
 mod lifecycle;
+mod look;
+mod objects;
+mod policies;
+mod process;
+mod rest;
 mod rotation;
+mod scenario;
+mod stories;
+mod turnstile;
+mod watch_faults;
 mod world;

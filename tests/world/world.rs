@@ -1,44 +1,43 @@
-//! One world: both simulators, and operators that can be started, killed and started again. Holds no expectation of its own.
+//! One world: both simulators, and an operator that can be started, killed and started again. Holds no expectation of its own.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures::future::BoxFuture;
 use genesys_cloud_simulator::{
-    Clock as _, OPERATOR_CLIENT_ID, OPERATOR_CLIENT_SECRET, Simulator, TokioClock,
-    kubernetes::{Fault, FaultKind, GroupResource, Kubernetes, User, Verb},
+    Clock as _, OPERATOR_CLIENT_SECRET, Simulator, TokioClock,
+    kubernetes::{Fault, FaultKind, GroupResource, Kubernetes, Refused, User, Verb},
 };
 use genesys_oauth_operator::{
     api,
     controller::{Clients, context::Chance},
-    genesys::{Limits, Transport, TransportError},
     observability::events::Audience,
     run::{self, Parts},
     settings::Settings,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-/// The user that the operator is to the Kubernetes API.
-pub const OPERATOR: &str = "operator";
-/// The namespace of the clients.
-pub const TEAM: &str = "team-a";
-/// The longest that any world may take to come to rest, in its own time.
-const PATIENCE: Duration = Duration::from_secs(1800);
+use crate::{
+    objects::{self, HOME, Name, ORGANIZATION, TEAM},
+    process::{CALL_LIMIT, End, OPERATOR, Process, WATCH_LIMIT, Wires},
+    turnstile::{Numbers, Turnstile},
+};
+
+/// The kinds, made once for all worlds.
+static CRDS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(api::crds);
+
+/// The id of the cluster in markers.
+pub const CLUSTER: &str = "cluster";
 
 /// Time and chance of a world: the paused clock, and numbers that follow from a seed.
 struct Seeded {
     clock: TokioClock,
-    next: AtomicU64,
+    numbers: Mutex<Numbers>,
 }
 
 impl Chance for Seeded {
@@ -47,9 +46,10 @@ impl Chance for Seeded {
     }
 
     fn bytes(&self) -> [u8; 10] {
-        let number = self.next.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = [0; 10];
-        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        bytes[..8].copy_from_slice(&numbers.next().to_be_bytes());
+        bytes[8..].copy_from_slice(&numbers.next().to_be_bytes()[..2]);
         bytes
     }
 
@@ -58,36 +58,72 @@ impl Chance for Seeded {
     }
 }
 
-/// Ends an operator.
-type End = Arc<dyn Fn() + Send + Sync>;
-
-/// Carries the operator's calls to the simulated platform; the caller's end, if one is planned, comes after a call was carried out.
-struct Wire {
-    simulator: Simulator,
-    calls: AtomicU64,
-    end: Mutex<Option<(u64, End)>>,
+/// What a world begins with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    seed: u64,
+    furnished: Furnished,
+    rules: Rules,
+    simulator: genesys_cloud_simulator::Settings,
+    flags: Vec<String>,
 }
 
-impl std::fmt::Debug for Wire {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Wire")
+/// Whether a world begins with an organization that is Ready and an operator at work, or with neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Furnished {
+    Fully,
+    Barely,
+}
+
+/// Whether the API server judges by the rules of the CRDs; an old one does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rules {
+    Kept,
+    Ignored,
+}
+
+impl Plan {
+    /// A world with an organization that allows everything, and with an operator at work.
+    pub fn new(seed: u64) -> Self {
+        let simulator = genesys_cloud_simulator::Settings { seed: Some(seed), ..genesys_cloud_simulator::Settings::default() };
+        Self { seed, furnished: Furnished::Fully, rules: Rules::Kept, simulator, flags: vec![] }
+    }
+
+    /// Without an organization, a credential and an operator: the test brings them.
+    pub fn bare(mut self) -> Self {
+        self.furnished = Furnished::Barely;
+        self
+    }
+
+    /// With an API server that does not know the rules of the CRDs.
+    pub fn old_server(mut self) -> Self {
+        self.rules = Rules::Ignored;
+        self
+    }
+
+    /// With another kind of platform.
+    pub fn platform(mut self, change: impl FnOnce(&mut genesys_cloud_simulator::Settings)) -> Self {
+        change(&mut self.simulator);
+        self
+    }
+
+    /// With a flag of the operator, as `--name=value`.
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
     }
 }
 
-impl Transport for Wire {
-    fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
-        Box::pin(async move {
-            let answer = tokio::time::timeout(limits.timeout, self.simulator.exchange(request)).await;
-            let result = answer.unwrap_or_else(|late| Err(late.into())).map_err(|error| TransportError::Lost(error.to_string()));
-            let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-            let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(at, _)| *at == number);
-            if let Some((_, end)) = end {
-                end();
-                std::future::pending::<()>().await;
-            }
-            result
-        })
+impl From<u64> for Plan {
+    fn from(seed: u64) -> Self {
+        Self::new(seed)
     }
+}
+
+/// An operator that runs.
+struct Operator {
+    process: Arc<Process>,
+    task: JoinHandle<()>,
 }
 
 /// One world.
@@ -96,58 +132,78 @@ pub struct World {
     pub kubernetes: Kubernetes,
     /// The platform.
     pub simulator: Simulator,
-    wire: Arc<Wire>,
+    /// The ways of the operator to both.
+    pub wires: Arc<Wires>,
+    flags: Vec<String>,
     chance: Arc<Seeded>,
-    operator: Mutex<Option<JoinHandle<()>>>,
+    operator: Mutex<Option<Operator>>,
 }
 
 impl World {
-    /// A world with an organization that allows everything, and with an operator at work.
-    pub async fn new(seed: u64) -> Arc<Self> {
+    /// Makes a world. To be called inside a runtime of its own, with paused time.
+    pub async fn begin(plan: Plan) -> Arc<Self> {
+        let seed = plan.seed;
+        // kube-runtime's pauses after a failed watch take their jitter from this thread's generator.
+        fastrand::seed(seed);
         let clock = TokioClock::new("2026-01-05T08:00:00Z".parse().expect("a time"));
         let kubernetes = Kubernetes::new(genesys_cloud_simulator::kubernetes::Settings::new(seed, Arc::new(clock.clone())));
-        let settings = genesys_cloud_simulator::Settings { seed: Some(seed), ..genesys_cloud_simulator::Settings::default() };
-        let simulator = Simulator::new(settings, Arc::new(clock.clone()));
-        for crd in api::crds() {
-            kubernetes.install_crd(&crd).expect("the CRDs are taken");
+        let simulator = Simulator::new(plan.simulator, Arc::new(clock.clone()));
+        for crd in CRDS.iter() {
+            let taken = match plan.rules {
+                Rules::Kept => kubernetes.install_crd(crd),
+                Rules::Ignored => kubernetes.install_crd(&without_rules(crd)),
+            };
+            taken.expect("the CRDs are taken");
         }
-        for object in furniture() {
-            kubernetes.create(object).expect("the furniture is taken");
+        let wires = Arc::new(Wires::new(kubernetes.clone(), simulator.clone(), Turnstile::new(seed)));
+        let chance = Arc::new(Seeded { clock, numbers: Mutex::new(Numbers::new(seed)) });
+        let world = Arc::new(Self { kubernetes, simulator, wires, flags: plan.flags, chance, operator: Mutex::new(None) });
+        for object in [objects::namespace(HOME), objects::namespace(TEAM), objects::permission()] {
+            world.apply(&object);
         }
-        let wire = Arc::new(Wire { simulator: simulator.clone(), calls: AtomicU64::new(0), end: Mutex::new(None) });
-        let chance = Arc::new(Seeded { clock, next: AtomicU64::new(seed.wrapping_mul(1000) + 1) });
-        let world = Arc::new(Self { kubernetes, simulator, wire, chance, operator: Mutex::new(None) });
-        world.start();
+        if plan.furnished == Furnished::Fully {
+            world.give_credential(OPERATOR_CLIENT_SECRET);
+            world.apply(&objects::organization());
+            world.start();
+            world.organization_shows("Ready=True/Available").await;
+        }
         world
-            .until("the organization to be Ready", |world| {
-                let organization = world.get("genesysorganizations", "", "acme")?;
-                (condition(&organization, "Ready") == "True/Available").then_some(())
-            })
-            .await;
-        world
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Operator>> {
+        self.operator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts an operator: a new process, that remembers nothing.
     pub fn start(&self) {
-        let user = || User::named(OPERATOR);
-        let client = Client::new(self.kubernetes.service(user()), "default");
-        let flags = ["--cluster-id", "cluster", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1"];
+        let process = Process::new(self.wires.clone());
+        let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
+        // With fewer places than objects, kube-runtime picks the next one from a hash map of random keys.
+        let usual =
+            ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", CLUSTER];
+        let flags = usual.into_iter().chain(self.flags.iter().map(String::as_str));
         let parts = Parts {
-            clients: Clients { calls: client.clone(), watches: client },
-            transport: self.wire.clone(),
+            clients,
+            transport: process.clone(),
             chance: self.chance.clone(),
             audience: Audience::Nobody,
             settings: Settings::from_flags(flags).expect("the flags are taken"),
         };
         let task = tokio::spawn(async move { run::operate(parts, std::future::pending()).await.expect("the operator starts") });
-        *self.operator.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *self.lock() = Some(Operator { process, task });
     }
 
     /// Ends the operator at once, wherever it is.
     pub fn kill(&self) {
-        if let Some(task) = self.operator.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
+        if let Some(operator) = self.lock().take() {
+            operator.process.end();
+            operator.task.abort();
         }
+    }
+
+    /// Whether the operator that was started last still runs.
+    pub fn runs(&self) -> bool {
+        self.lock().is_some()
     }
 
     /// How many requests of this verb the operator made of the Kubernetes API so far.
@@ -168,9 +224,16 @@ impl World {
 
     /// Plans the operator's end after so many more calls of the platform.
     pub fn end_after_platform(self: &Arc<Self>, calls: u64) {
-        let at = self.wire.calls.load(Ordering::Relaxed) + calls;
+        let at = self.wires.calls.load(Ordering::Relaxed) + calls;
         let end = self.end();
-        *self.wire.end.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, end));
+        *self.wires.end.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, end));
+    }
+
+    /// Takes away every fault that is still planned.
+    pub fn clear_faults(&self) {
+        self.kubernetes.clear_faults();
+        self.simulator.clear_faults();
+        *self.wires.end.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn end(self: &Arc<Self>) -> End {
@@ -182,114 +245,111 @@ impl World {
         })
     }
 
-    /// Whether the operator that was started last still runs.
-    pub fn runs(&self) -> bool {
-        self.operator.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    /// Applies an object as an administrator does: makes it, or replaces its spec and what of its metadata is named. The answer is the
+    /// server's refusal, if it refuses.
+    pub fn try_apply(&self, object: &Value) -> Result<(), Refused> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let resource = format!("{}s", text(&object["kind"]).to_lowercase());
+        let metadata = &object["metadata"];
+        let mut object = object.clone();
+        if let Some(live) = self.get(&resource, &text(&metadata["namespace"]), &text(&metadata["name"])) {
+            // What others keep in the metadata stays: finalizers and owners above all.
+            let mut kept = live["metadata"].clone();
+            objects::merge(&mut kept, metadata);
+            object["metadata"] = kept;
+        }
+        self.kubernetes.apply_manifest(&object.to_string()).map(drop)
     }
 
-    /// An object, if it is there.
-    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
-        let group = if resource.starts_with("genesys") { api::GROUP } else { "" };
-        self.kubernetes.get(&GroupResource { group: group.into(), resource: resource.into() }, namespace, name)
+    /// Applies an object that the server takes.
+    pub fn apply(&self, object: &Value) {
+        self.try_apply(object).expect("the object is taken");
     }
 
-    /// The client's object.
-    pub fn object(&self) -> Option<Value> {
-        self.get("genesysoauthclients", TEAM, "billing")
+    /// Applies the usual client of this name, with changes of its spec.
+    pub fn declare<'a>(&self, name: impl Into<Name<'a>>, changes: &Value) {
+        self.apply(&objects::with_spec(objects::service(name), changes));
     }
 
-    /// Applies the client's object with a validity of its tokens.
-    pub fn declare(&self, validity: u32) {
-        let spec = json!({
-            "organizationRef": { "name": "acme" }, "grantType": "ClientCredentials", "roles": [{ "role": "employee" }],
-            "accessTokenValiditySeconds": validity,
-        });
-        let object = json!({
-            "apiVersion": "oauth.genesys-operator.io/v1alpha1", "kind": "GenesysOAuthClient", "metadata": { "name": "billing", "namespace": TEAM },
-            "spec": spec,
-        });
-        self.kubernetes.apply_manifest(&object.to_string()).expect("the object is taken");
+    /// Applies the usual organization, with changes of its spec.
+    pub fn declare_organization(&self, changes: &Value) {
+        self.apply(&objects::with_spec(objects::organization(), changes));
+    }
+
+    /// Writes the Secret with the operator's own credential.
+    pub fn give_credential(&self, secret: &str) {
+        self.apply(&objects::credential(secret));
+    }
+
+    /// A request of an administrator.
+    pub async fn ask(&self, method: http::Method, path: &str, body: &Value) -> Result<Value, kube::Error> {
+        let body = if body.is_null() { vec![] } else { body.to_string().into_bytes() };
+        let kind = if method == http::Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let request = http::Request::builder().method(method).uri(path).header("content-type", kind).body(body).expect("a request");
+        Client::new(self.kubernetes.service(User::admin()), "default").request(request).await
     }
 
     /// Deletes an object as an administrator does.
-    pub async fn remove(&self, resource: &str, name: &str) {
-        let api = if resource.starts_with("genesys") { format!("/apis/{}/v1alpha1", api::GROUP) } else { "/api/v1".to_owned() };
-        let path = format!("{api}/namespaces/{TEAM}/{resource}/{name}");
-        let request = http::Request::delete(path).body(vec![]).expect("a request");
-        let client = Client::new(self.kubernetes.service(User::admin()), "default");
-        let _: Value = client.request(request).await.expect("the deletion is taken");
+    pub async fn remove<'a>(&self, resource: &str, name: impl Into<Name<'a>>) {
+        self.ask(http::Method::DELETE, &path(resource, name), &Value::Null).await.expect("the deletion is taken");
     }
 
-    /// Waits until something is there, in the world's own time.
-    pub async fn until<T>(&self, what: &str, probe: impl Fn(&Self) -> Option<T>) -> T {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = probe(self) {
-                return found;
+    /// Annotates an object as an administrator does.
+    pub async fn annotate<'a>(&self, resource: &str, name: impl Into<Name<'a>>, annotations: &Value) {
+        let patch = json!({ "metadata": { "annotations": annotations } });
+        self.ask(http::Method::PATCH, &path(resource, name), &patch).await.expect("the annotation is taken");
+    }
+
+    /// An object, if it is there. The namespace is empty for an object of the cluster.
+    pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.kubernetes.get(&GroupResource { group: group(resource).into(), resource: resource.into() }, namespace, name)
+    }
+
+    /// All objects of a kind.
+    pub fn list(&self, resource: &str) -> Vec<Value> {
+        self.kubernetes.list(&GroupResource { group: group(resource).into(), resource: resource.into() })
+    }
+
+    /// A client's object.
+    pub fn object<'a>(&self, name: impl Into<Name<'a>>) -> Option<Value> {
+        let Name { namespace, name } = name.into();
+        self.get("genesysoauthclients", namespace, name)
+    }
+
+    /// The organization's object.
+    pub fn organization(&self) -> Option<Value> {
+        self.get("genesysorganizations", "", ORGANIZATION)
+    }
+}
+
+fn group(resource: &str) -> &'static str {
+    if resource.starts_with("genesys") { api::GROUP } else { "" }
+}
+
+/// Where an object is. An object of the cluster has an empty namespace.
+pub fn path<'a>(resource: &str, name: impl Into<Name<'a>>) -> String {
+    let Name { namespace, name } = name.into();
+    let api = if resource.starts_with("genesys") { format!("/apis/{}/v1alpha1", api::GROUP) } else { "/api/v1".to_owned() };
+    let place = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
+    format!("{api}{place}/{resource}/{name}")
+}
+
+/// The definition as an old API server keeps it: it drops the rules, which it does not know.
+fn without_rules(crd: &CustomResourceDefinition) -> CustomResourceDefinition {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.remove("x-kubernetes-validations");
+                members.values_mut().for_each(strip);
             }
-            assert!(tokio::time::Instant::now() < deadline, "waited in vain for {what}; the object: {:#?}", self.object());
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
         }
     }
-
-    /// The object is settled: Ready and Synced at its present generation, one client on the platform, its credential in the Secret.
-    pub fn settled(&self) -> Option<()> {
-        let object = self.object()?;
-        let current = object["status"]["observedGeneration"] == object["metadata"]["generation"];
-        let ready = condition(&object, "Ready") == "True/Available" && condition(&object, "Synced") == "True/Matches";
-        let clients = self.simulator.other_clients();
-        let secret: Secret = serde_json::from_value(self.get("secrets", TEAM, "billing")?).ok()?;
-        let data = secret.data?;
-        let text = |key: &str| data.get(key).map(|value| String::from_utf8_lossy(&value.0).into_owned()).unwrap_or_default();
-        let works = self.simulator.secret_works(&text("clientId"), &text("clientSecret"));
-        (current && ready && clients.len() == 1 && clients[0].id == text("clientId") && works).then_some(())
-    }
-
-    /// Nothing is left of the object.
-    pub fn gone(&self) -> Option<()> {
-        let nothing =
-            self.object().is_none() && self.simulator.other_clients().is_empty() && self.get("secrets", TEAM, "billing").is_none();
-        nothing.then_some(())
-    }
-
-    /// Writes of the operator so far, to either side.
-    pub fn writes(&self) -> usize {
-        let kubernetes = self.kubernetes.log().into_iter().filter(|request| request.user == OPERATOR && request.wrote).count();
-        let platform = self
-            .simulator
-            .calls()
-            .into_iter()
-            .filter(|call| call.committed && call.operation != genesys_cloud_simulator::Operation::GetToken);
-        kubernetes + platform.count()
-    }
+    let mut value = serde_json::to_value(crd).expect("a definition is JSON");
+    strip(&mut value);
+    serde_json::from_value(value).expect("it stays a definition")
 }
 
-/// `status/reason` of a condition.
-pub fn condition(object: &Value, kind: &str) -> String {
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    let found = conditions.iter().find(|condition| condition["type"] == kind);
-    found
-        .map(|found| format!("{}/{}", found["status"].as_str().unwrap_or_default(), found["reason"].as_str().unwrap_or_default()))
-        .unwrap_or_default()
-}
-
-/// The namespaces, the operator's credential, and an organization that allows everything.
-fn furniture() -> Vec<Value> {
-    let namespace = |name: &str| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "acme", "namespace": "genesys-oauth-operator" },
-        "stringData": { "clientId": OPERATOR_CLIENT_ID, "clientSecret": OPERATOR_CLIENT_SECRET },
-    });
-    let access =
-        json!([{ "name": "all", "namespaceSelector": {}, "grantTypes": ["*"], "roles": ["*"], "divisions": ["*"], "scopes": ["*"] }]);
-    let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "operator" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
-        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": OPERATOR }],
-    });
-    let organization = json!({
-        "apiVersion": "oauth.genesys-operator.io/v1alpha1", "kind": "GenesysOrganization", "metadata": { "name": "acme" },
-        "spec": { "region": "simulated", "credentialsSecretRef": { "name": "acme" }, "requestsPerMinute": 300, "access": access },
-    });
-    ["genesys-oauth-operator", TEAM].into_iter().map(namespace).chain([secret, binding, organization]).collect()
-}
+/// The longest that any world may take to come to rest, in its own time.
+pub const PATIENCE: Duration = Duration::from_secs(3600);

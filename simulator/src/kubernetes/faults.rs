@@ -239,6 +239,10 @@ impl Faults {
         self.planted.clear();
     }
 
+    pub(crate) fn all(&self) -> Vec<Fault> {
+        self.planted.values().map(|planted| planted.fault.clone()).collect()
+    }
+
     pub(crate) fn on_request(&mut self, user: &str, target: &Target) -> Option<FaultKind> {
         self.strike(Strikes::Requests, user, target, &target.name)
     }

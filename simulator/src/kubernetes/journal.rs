@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::request::Verb;
+use crate::digest::hex;
 
 /// A request that came, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,10 +83,4 @@ impl Journal {
         }
         hex(&hasher.finalize())
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::builtin;
-use super::journal::hex;
 use super::resource::{Kind, Origin, Registry, Version};
 use super::schema::DEFINITIONS;
+use crate::digest::hex;
 
 /// The list of documents.
 pub(crate) fn index(kinds: &Registry) -> Value {

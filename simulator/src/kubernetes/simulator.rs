@@ -13,7 +13,7 @@ use super::codec;
 use super::controllers;
 use super::error::ApiError;
 use super::faults::{Fault, FaultId};
-use super::journal::{LoggedRequest, hex};
+use super::journal::LoggedRequest;
 use super::managed::Operation;
 use super::object;
 use super::request::{Commit, FieldValidation, WriteOptions};
@@ -25,6 +25,7 @@ use super::settings::Settings;
 use super::state::{State, key};
 use super::world::World;
 use super::write::Write;
+use crate::digest::hex;
 
 /// A refusal of something that a test asked for directly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -174,6 +175,12 @@ impl Kubernetes {
     pub fn plant(&self, fault: Fault) -> FaultId {
         let resource_version = self.resource_version();
         self.world.faults().plant(fault, resource_version)
+    }
+
+    /// The planted faults that are not spent.
+    #[must_use]
+    pub fn faults(&self) -> Vec<Fault> {
+        self.world.faults().all()
     }
 
     /// Takes a fault away, and lets every watch look again.

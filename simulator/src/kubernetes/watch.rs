@@ -118,7 +118,6 @@ impl WatchRequest {
 pub(crate) struct Watch {
     world: Arc<World>,
     request: WatchRequest,
-    changed: tokio::sync::watch::Receiver<u64>,
     /// Everything up to here is told.
     cursor: u64,
     ready: VecDeque<Bytes>,
@@ -137,7 +136,6 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn start(world: Arc<World>, request: WatchRequest) -> Self {
         let now = Instant::now();
-        let changed = world.changed();
         let disconnections = world.disconnections(&request.user);
         let mut watch = Self {
             cursor: 0,
@@ -149,7 +147,6 @@ impl Watch {
             header: Header::Told,
             over: false,
             disconnections,
-            changed,
             request,
             world,
         };
@@ -251,18 +248,16 @@ impl Watch {
             if self.over {
                 return None;
             }
-            self.changed.mark_unchanged();
+            // Taken before the look, so that no change falls between the two.
+            let changed = self.world.changed();
             self.collect();
             if !self.ready.is_empty() || self.held_until.is_some() || self.over {
                 continue;
             }
             let bookmark = self.next_bookmark.min(self.ends);
             tokio::select! {
-                changed = self.changed.changed() => {
-                    if changed.is_err() {
-                        return None;
-                    }
-                }
+                biased;
+                () = changed => {}
                 () = tokio::time::sleep_until(bookmark) => {
                     if self.request.bookmarks == Bookmarks::Sent {
                         self.advance();

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use super::controllers;
 use super::faults::Faults;
@@ -26,9 +28,10 @@ pub(crate) struct World {
     locked: Mutex<Locked>,
     faults: Mutex<Faults>,
     journal: Mutex<Journal>,
-    changed: tokio::sync::watch::Sender<u64>,
     /// How many seconds pass in one of those who come by the network.
     pace: u32,
+    /// Wakes the watches in the order in which they wait; a channel of tokio's would shuffle them.
+    changed: Arc<Notify>,
     /// Who may come in by the network.
     admitted: Mutex<BTreeSet<String>>,
     /// How often the watches of each user were ended.
@@ -48,14 +51,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl World {
     pub(crate) fn new(settings: Settings) -> Arc<Self> {
         let state = State::new(settings.seed, settings.history);
-        let (changed, _) = tokio::sync::watch::channel(0);
         Arc::new(Self {
             clock: settings.clock,
             locked: Mutex::new(Locked { state, controllers: settings.controllers }),
             faults: Mutex::default(),
             journal: Mutex::default(),
-            changed,
             pace: settings.pace.max(1),
+            changed: Arc::default(),
             admitted: Mutex::new(BTreeSet::from(["admin".to_owned(), "system:anonymous".to_owned()])),
             disconnections: Mutex::default(),
         })
@@ -77,8 +79,9 @@ impl World {
         lock(&self.journal)
     }
 
-    pub(crate) fn changed(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Resolves at the next change after this call.
+    pub(crate) fn changed(&self) -> OwnedNotified {
+        Arc::clone(&self.changed).notified_owned()
     }
 
     /// Changes the state, lets the controllers follow, and wakes the watches.
@@ -104,7 +107,7 @@ impl World {
 
     /// Lets every watch look again.
     pub(crate) fn wake(&self) {
-        self.changed.send_modify(|count| *count += 1);
+        self.changed.notify_waiters();
     }
 
     /// Lets a user come in by the network.

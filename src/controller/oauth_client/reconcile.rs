@@ -22,7 +22,7 @@ use crate::{
         context::Context,
         error::Error,
         kubernetes::{add_finalizer, resource_version},
-        memory::{Circumstances, pause},
+        memory::{Circumstances, Recollection, pause},
     },
 };
 
@@ -30,8 +30,6 @@ use crate::{
 const STALE_COPY: Duration = Duration::from_millis(500);
 /// How soon a pass is tried again that found a newer credential in the Secret.
 const SUPERSEDED: Duration = Duration::from_secs(3);
-/// How soon a pass is tried again that lost a compare-and-swap.
-const LOST_RACE: Duration = Duration::from_millis(200);
 
 /// One pass. Errors are those of the Kubernetes API alone; what the platform says is in the conditions.
 pub async fn reconcile(object: Arc<GenesysOAuthClient>, context: Arc<Context>) -> Result<Action, Error> {
@@ -44,7 +42,7 @@ pub async fn reconcile(object: Arc<GenesysOAuthClient>, context: Arc<Context>) -
     let result =
         if object.metadata.deletion_timestamp.is_some() { cleanup::cleanup(&mut pass).await } else { work(&mut pass, object).await };
     match result {
-        Err(Error::Stale) => Ok(Action::requeue(LOST_RACE)),
+        Err(Error::Stale) => Ok(Action::requeue(context.memory.remember(&uid, Recollection::lost_race))),
         Err(error @ Error::Superseded { .. }) => {
             tracing::warn!(%error, "another process was faster");
             Ok(Action::requeue(SUPERSEDED))

@@ -1,6 +1,6 @@
 //! One pass over a `GenesysOrganization` (talks to the network): reads the credential, logs in, says who that is, and keeps the session. Writes nothing to the platform.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
@@ -13,7 +13,7 @@ use crate::{
         context::Context,
         error::{During as _, Error},
         kubernetes::{replace_status, secrets},
-        memory::{Circumstances, pause},
+        memory::{Circumstances, Recollection, pause},
         sessions::{Session, Sessions, Standing, opened_for},
     },
     genesys::{self, Budget, ClientCredential, CredentialError, Directory, Endpoints, ErrorClass, Platform, Scanner, Timeouts},
@@ -307,11 +307,12 @@ fn verdict_of(error: &genesys::Error, login: Login, place: &str) -> Verdict {
 /// The pause after an error of the Kubernetes API.
 #[must_use]
 pub fn error_policy(object: &GenesysOrganization, error: &Error, context: &Context) -> Action {
+    let uid = object.uid().unwrap_or_default();
     if matches!(error, Error::Stale) {
-        return Action::requeue(Duration::from_millis(200));
+        return Action::requeue(context.memory.remember(&uid, Recollection::lost_race));
     }
     let fraction = context.chance.fraction();
-    let wait = context.memory.remember(&object.uid().unwrap_or_default(), |memory| {
+    let wait = context.memory.remember(&uid, |memory| {
         memory.failures = memory.failures.saturating_add(1);
         pause(memory.failures, fraction)
     });

@@ -120,7 +120,8 @@ async fn forged_intent(harness: Arc<Harness>) -> Result<()> {
 async fn edited_secret(harness: Arc<Harness>) -> Result<()> {
     let world = World::settled(&harness, Plan::new("edited-secret", Route::Direct)).await?;
     let victims = victims(&world).await?;
-    world.apply(&client(&world.name, CLIENT, &world.name)).await?;
+    // A client that can't be replaced keeps its id, whatever is issued anew.
+    world.apply(&with_spec(client(&world.name, CLIENT, &world.name), &json!({ "scim": true }))).await?;
     let before = done(&world, CLIENT).await?;
     for victim in &victims {
         let object = world.object(CLIENT).await?.context("no object")?;

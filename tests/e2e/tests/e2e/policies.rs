@@ -21,7 +21,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         Scenario::new("policies/Deactivate keeps an inactive client and no Secret", deactivate),
         Scenario::new("policies/Delete is the default and leaves nothing", delete),
         Scenario::new("policies/a suspended organization is written to by nobody until it goes on", suspended),
-        Scenario::new("policies/a deleted Secret comes back with a working credential of the same client", repaired),
+        Scenario::new("policies/a deleted Secret comes back with another client, and the old one works on", repaired),
+        Scenario::new("policies/a deleted Secret of a client that can't be replaced comes back with a new secret", reset),
         Scenario::new("policies/a terminating namespace ends (the test plays the namespace controller)", namespace),
     ]
 }
@@ -114,6 +115,25 @@ async fn suspended(harness: Arc<Harness>) -> Result<()> {
 
 async fn repaired(harness: Arc<Harness>) -> Result<()> {
     let (world, data) = made(&harness, "repaired", &json!({})).await?;
+    world.kubectl.ok(&["delete", "secret", CLIENT]).await?;
+    let another = |again: &Data| again.get("clientId").is_some_and(|id| Some(id) != data.get("clientId"));
+    until("another client's credential", PATIENCE, || async {
+        Ok(match world.secret(CLIENT).await? {
+            Some(_) => Some(world.data(CLIENT).await?).filter(another).map(drop).ok_or("the same client's"),
+            None => Err("no Secret"),
+        })
+    })
+    .await?;
+    done(&world, CLIENT).await?;
+    let old = client_credentials(&harness.http, &data).await?;
+    ensure!(old.body["access_token"].is_string(), "workloads that hold the old secret fail: {}", old.body);
+    let new = client_credentials(&harness.http, &world.data(CLIENT).await?).await?;
+    ensure!(new.body["access_token"].is_string(), "the new credential does not work: {}", new.body);
+    expect::client(&world, CLIENT, "Rotating", "True", Some("Draining")).await.map(drop)
+}
+
+async fn reset(harness: Arc<Harness>) -> Result<()> {
+    let (world, data) = made(&harness, "reset", &json!({ "scim": true })).await?;
     world.kubectl.ok(&["delete", "secret", CLIENT]).await?;
     until("the Secret to be back", PATIENCE, || async { Ok(world.secret(CLIENT).await?.map(drop).ok_or("no Secret")) }).await?;
     done(&world, CLIENT).await?;

@@ -1,0 +1,230 @@
+//! One process of the operator as the world sees it: its ways to both APIs, and its end. It must not answer anything itself.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use genesys_cloud_simulator::{
+    ConnectionClosed, OPERATOR_CLIENT_SECRET, Simulator,
+    kubernetes::{ApiBody, Kubernetes, User},
+};
+use genesys_oauth_operator::genesys::{Limits, Transport, TransportError};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use serde_json::Value;
+use tower::ServiceExt as _;
+use tracing_subscriber::{
+    Registry,
+    fmt::{FormattedFields, format::DefaultFields},
+    registry::{LookupSpan as _, SpanRef},
+};
+
+use crate::turnstile::Turnstile;
+
+/// The user that the operator is to the Kubernetes API.
+pub const OPERATOR: &str = "operator";
+/// How long a call of the Kubernetes API may take, as the operator's own client has it.
+pub const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// How long a watch may take to begin, as the library's client has it.
+pub const WATCH_LIMIT: Duration = Duration::from_secs(295);
+
+/// Ends an operator.
+pub type End = Arc<dyn Fn() + Send + Sync>;
+
+/// What all processes of a world share.
+pub struct Wires {
+    /// The Kubernetes API.
+    pub kubernetes: Kubernetes,
+    /// The platform.
+    pub simulator: Simulator,
+    /// The one way to both.
+    pub turnstile: Arc<Turnstile>,
+    /// Calls of the platform so far.
+    pub calls: AtomicU64,
+    /// At which call of the platform the operator ends.
+    pub end: Mutex<Option<(u64, End)>>,
+    /// Secrets and tokens that an operator was given.
+    secrets: Mutex<BTreeSet<String>>,
+    /// Where one of them went that it must not go.
+    leaks: Mutex<Vec<String>>,
+}
+
+impl Wires {
+    /// Ways to both APIs.
+    pub fn new(kubernetes: Kubernetes, simulator: Simulator, turnstile: Arc<Turnstile>) -> Self {
+        Self {
+            kubernetes,
+            simulator,
+            turnstile,
+            calls: AtomicU64::new(0),
+            end: Mutex::default(),
+            secrets: Mutex::new(BTreeSet::from([OPERATOR_CLIENT_SECRET.to_owned()])),
+            leaks: Mutex::default(),
+        }
+    }
+
+    /// Whether a text holds a secret or a token.
+    pub fn tells_a_secret(&self, text: &str) -> bool {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|secret| text.contains(secret.as_str()))
+    }
+
+    /// The requests that carried a secret where none belongs.
+    pub fn leaks(&self) -> Vec<String> {
+        self.leaks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn look_for_leaks(&self, place: &str, text: &str) {
+        if self.tells_a_secret(text) {
+            self.leaks.lock().unwrap_or_else(PoisonError::into_inner).push(place.to_owned());
+        }
+    }
+
+    /// Notes the secrets and tokens of an answer.
+    fn learn(&self, body: &[u8]) {
+        let Ok(Value::Object(members)) = serde_json::from_slice(body) else { return };
+        let given = ["secret", "access_token", "refresh_token"].into_iter().filter_map(|name| members.get(name)?.as_str());
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).extend(given.filter(|text| text.len() > 16).map(str::to_owned));
+    }
+}
+
+/// One process. After its end nothing of it reaches anything: what a killed program had in its buffers is lost.
+pub struct Process {
+    wires: Arc<Wires>,
+    ended: AtomicBool,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Process")
+    }
+}
+
+impl Process {
+    /// A process that has just begun.
+    pub fn new(wires: Arc<Wires>) -> Arc<Self> {
+        Arc::new(Self { wires, ended: AtomicBool::new(false) })
+    }
+
+    /// Ends it.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// A client of the Kubernetes API whose calls may take so long.
+    pub fn client(self: &Arc<Self>, limit: Duration) -> kube::Client {
+        kube::Client::new(Line { process: self.clone(), limit }, "default")
+    }
+
+    async fn unless_ended(&self) {
+        if self.ended.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn pass(&self, asked: &str, body: &str) {
+        self.unless_ended().await;
+        self.wires.turnstile.pass(format!("{asked} {} {body}", who())).await;
+        self.unless_ended().await;
+    }
+}
+
+/// For which object a request is made, as the spans of the log tell it: passes over two objects may ask for the same thing.
+fn who() -> String {
+    let told = tracing::Span::current().with_subscriber(|(id, subscriber)| {
+        let span = subscriber.downcast_ref::<Registry>()?.span(id)?;
+        let fields = |span: SpanRef<'_, Registry>| Some(span.extensions().get::<FormattedFields<DefaultFields>>()?.to_string());
+        Some(span.scope().filter_map(fields).collect::<Vec<_>>().join(" "))
+    });
+    told.flatten().unwrap_or_default()
+}
+
+/// There was no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer: {0}")]
+struct Lost(String);
+
+/// The way to the Kubernetes API.
+#[derive(Clone)]
+struct Line {
+    process: Arc<Process>,
+    limit: Duration,
+}
+
+impl Line {
+    async fn carry(self, request: http::Request<Body>) -> Result<http::Response<ApiBody>, Lost> {
+        let lost = |error: &dyn fmt::Display| Lost(error.to_string());
+        let wires = &self.process.wires;
+        let (parts, body) = request.into_parts();
+        let body = body.collect_bytes().await.map_err(|error| lost(&error))?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let asked = format!("kubernetes {} {}", parts.method, parts.uri);
+        if !parts.uri.path().contains("/secrets") {
+            wires.look_for_leaks(&asked, &format!("{asked} {text}"));
+        }
+        self.process.pass(&asked, &text).await;
+        let service = wires.kubernetes.service(User::named(OPERATOR));
+        let answer = service.oneshot(http::Request::from_parts(parts, Body::from(body))).await.map_err(|error| lost(&error));
+        self.process.unless_ended().await;
+        answer
+    }
+}
+
+impl tower::Service<http::Request<Body>> for Line {
+    type Response = http::Response<ApiBody>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let (line, limit) = (self.clone(), self.limit);
+        Box::pin(async move {
+            match tokio::time::timeout(limit, line.carry(request)).await {
+                Ok(answer) => Ok(answer?),
+                Err(_) => Err(Lost("the time was up".to_owned()).into()),
+            }
+        })
+    }
+}
+
+impl Transport for Process {
+    fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
+        let wires = &self.wires;
+        let answer = async move {
+            let asked = format!("platform {} {}", request.method(), request.uri());
+            wires.look_for_leaks(&asked, &asked);
+            self.pass(&asked, &String::from_utf8_lossy(request.body())).await;
+            let Ok(response) = wires.simulator.router().oneshot(request.map(axum::body::Body::from)).await;
+            if response.extensions().get::<ConnectionClosed>().is_some() {
+                return Err(TransportError::Lost("the connection closed".into()));
+            }
+            let (parts, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| TransportError::Lost(error.to_string()))?.to_bytes();
+            wires.learn(&body);
+            Ok(http::Response::from_parts(parts, body))
+        };
+        Box::pin(async move {
+            let result =
+                tokio::time::timeout(limits.timeout, answer).await.unwrap_or_else(|_| Err(TransportError::Lost("timed out".into())));
+            let number = wires.calls.fetch_add(1, Ordering::Relaxed) + 1;
+            let end = wires.end.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(at, _)| *at == number);
+            if let Some((_, end)) = end {
+                end();
+            }
+            self.unless_ended().await;
+            result
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! What must hold of every world at rest, whatever happened in it: the one place where the invariants are checked. It must not wait for anything.
+
+use genesys_cloud_simulator::ClientState;
+use genesys_oauth_operator::marker::Owner;
+use serde_json::Value;
+
+use crate::{
+    look::{marker, shows, summary},
+    objects::Name,
+    world::{CLUSTER, World},
+};
+
+/// Every breach of an invariant, in words.
+pub fn breaches(world: &World) -> Vec<String> {
+    let objects = world.list("genesysoauthclients");
+    let mut breaches: Vec<String> = objects.iter().flat_map(|object| of_object(world, object)).collect();
+    breaches.extend(orphans(world, &objects));
+    breaches.extend(leaks(world));
+    breaches
+}
+
+/// One active client at rest; `Ready` implies a credential that works; no client works whose secret was lost.
+fn of_object(world: &World, object: &Value) -> Vec<String> {
+    let name = name_of(object);
+    let (ready, held) = (shows(object, "Ready=True"), world.held((name.namespace, World::secret_name(object).as_str())));
+    let clients = world.clients_of(name);
+    let active: Vec<_> = clients.iter().filter(|client| client.state == ClientState::Active).collect();
+    let mut breaches = vec![];
+    if active.len() > 1 {
+        breaches.push(format!("{} active clients carry the marker of {name:?}", active.len()));
+    }
+    if ready {
+        match (&held, active.as_slice()) {
+            (Some(held), [client]) if held.client_id == client.id && object["status"]["clientId"] == client.id => {}
+            _ => breaches.push(format!("{name:?} is Ready, and its Secret, its status and the platform do not name one active client")),
+        }
+        if held.as_ref().is_none_or(|held| !world.works(held)) {
+            breaches.push(format!("{name:?} is Ready, and its Secret holds no credential that works"));
+        }
+    }
+    for client in active {
+        if held.as_ref().is_none_or(|held| held.client_id != client.id) {
+            breaches.push(format!("client {} of {name:?} is active, and no Secret holds its secret", client.id));
+        }
+    }
+    if !breaches.is_empty() {
+        breaches.push(summary(Some(object)));
+    }
+    breaches
+}
+
+/// No active client of ours is without its object.
+fn orphans(world: &World, objects: &[Value]) -> Vec<String> {
+    let living: Vec<Owner> = objects.iter().map(name_of).map(|name| Owner::new(CLUSTER, name.namespace, name.name)).collect();
+    let ours = Owner::new(CLUSTER, "", "");
+    let clients = world.simulator.other_clients().into_iter().filter(|client| client.state == ClientState::Active);
+    let orphans = clients
+        .filter(|client| marker(client).is_some_and(|marker| marker.owner.cluster() == ours.cluster() && !living.contains(&marker.owner)));
+    orphans.map(|client| format!("client {} belongs to no object", client.id)).collect()
+}
+
+/// No secret stands anywhere but in Secrets.
+fn leaks(world: &World) -> Vec<String> {
+    let mut leaks: Vec<String> = world.wires.leaks().into_iter().map(|place| format!("a secret was sent in {place}")).collect();
+    for resource in ["genesysoauthclients", "genesysorganizations", "events", "configmaps"] {
+        let told = world.list(resource).into_iter().filter(|object| world.wires.tells_a_secret(&object.to_string()));
+        leaks.extend(told.map(|object| format!("a secret stands in {resource} {}", object["metadata"]["name"])));
+    }
+    leaks
+}
+
+fn name_of(object: &Value) -> Name<'_> {
+    let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+    Name { namespace: text("namespace"), name: text("name") }
+}

@@ -1,0 +1,150 @@
+//! Tells a story in a world of its own and closes it: the operator comes to rest, a second one writes nothing, the invariants hold.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use genesys_cloud_simulator::{Call, kubernetes::LoggedRequest};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::{
+    rest::breaches,
+    world::{Plan, World},
+};
+
+/// Longer than the longest pause after a failure and than the time between two looks at an object.
+const QUIET: Duration = Duration::from_secs(660);
+/// How long a second operator is watched: it looks at every object at its start, and once more after that.
+const SECOND_LOOK: Duration = Duration::from_secs(700);
+
+/// The most requests of the Kubernetes API at rest, for each object, in the time of a second look.
+const CALM: usize = 60;
+
+/// Everything that happened in a world.
+#[derive(PartialEq, Eq)]
+pub struct Trace {
+    requests: Vec<LoggedRequest>,
+    calls: Vec<Call>,
+    hashes: [String; 4],
+}
+
+impl Trace {
+    fn of(world: &World) -> Self {
+        let (kubernetes, simulator) = (&world.kubernetes, &world.simulator);
+        Self {
+            requests: kubernetes.log(),
+            calls: simulator.calls(),
+            hashes: [kubernetes.trace_hash(), kubernetes.state_hash(), simulator.trace_hash(), simulator.state_hash()],
+        }
+    }
+
+    /// One hash of the requests, the calls and what both left behind.
+    pub fn hash(&self) -> String {
+        self.hashes.join(" ")
+    }
+
+    /// Where two traces part.
+    fn parting(&self, other: &Self) -> String {
+        let requests = self.requests.iter().zip(&other.requests).find(|(one, two)| one != two);
+        let calls = self.calls.iter().zip(&other.calls).find(|(one, two)| one != two);
+        format!("first requests that differ: {requests:#?}, first calls that differ: {calls:#?}")
+    }
+}
+
+/// The lines that were logged in a world.
+#[derive(Clone, Default)]
+struct Logs(Arc<Mutex<Vec<u8>>>);
+
+impl Logs {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl io::Write for Logs {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Logs {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Prints the last lines when a test fails.
+struct Tail(Logs);
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let text = self.0.text();
+            let lines: Vec<&str> = text.lines().rev().take(40).collect();
+            eprintln!("the operator's last lines:\n{}", lines.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+    }
+}
+
+/// Tells a story once, closes its world, and gives what the story gave.
+pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T) -> (T, Trace) {
+    let logs = Logs::default();
+    let tail = Tail(logs.clone());
+    let filter = EnvFilter::new("warn,genesys_oauth_operator=debug,audit=debug");
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.clone()).with_ansi(false).without_time().finish();
+    let logging = tracing::subscriber::set_default(subscriber);
+    // A runtime of its own: no world hears of another, and what it leaves behind goes with it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let (told, trace) = runtime.block_on(async {
+        let world = World::begin(plan.into()).await;
+        let told = story(&world).await;
+        close(&world).await;
+        assert!(!world.wires.tells_a_secret(&logs.text()), "a secret stands in the operator's log");
+        world.kill();
+        (told, Trace::of(&world))
+    });
+    drop((runtime, logging, tail));
+    (told, trace)
+}
+
+/// Tells a story twice from the same seed, and demands the same run.
+pub fn scenario(plan: impl Into<Plan>, story: impl AsyncFn(&Arc<World>)) {
+    let plan = plan.into();
+    let ((), one) = once(plan.clone(), &story);
+    let ((), two) = once(plan, &story);
+    assert!(one == two, "the same seed gave another run; {}", one.parting(&two));
+}
+
+/// The end of every story.
+async fn close(world: &World) {
+    world.clear_faults();
+    if !world.runs() {
+        world.start();
+    }
+    world.until_rotations_end().await;
+    world.quiet_for(QUIET).await;
+    let demand = |when: &str| {
+        let breaches = breaches(world);
+        assert!(breaches.is_empty(), "{when}: {breaches:#?}");
+    };
+    demand("at rest");
+    let (before, requests) = (world.writes(), world.kubernetes.log().len());
+    world.kill();
+    world.start();
+    tokio::time::sleep(SECOND_LOOK).await;
+    let log = world.kubernetes.log();
+    let (asked, objects) = (log.len() - requests, world.list("genesysoauthclients").len());
+    assert!(asked <= CALM * (objects + 1), "{asked} requests at rest, with {objects} clients");
+    let written: Vec<_> = log.iter().rev().filter(|request| request.wrote).take(3).collect();
+    assert_eq!(world.writes(), before, "a second operator writes; the last writes were {written:#?}");
+    demand("under a second operator");
+}
