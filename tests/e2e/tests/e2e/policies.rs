@@ -124,7 +124,7 @@ async fn repaired(harness: Arc<Harness>) -> Result<()> {
         })
     })
     .await?;
-    done(&world, CLIENT).await?;
+    expect::client(&world, CLIENT, "Ready", "True", None).await?;
     let old = client_credentials(&harness.http, &data).await?;
     ensure!(old.body["access_token"].is_string(), "workloads that hold the old secret fail: {}", old.body);
     let new = client_credentials(&harness.http, &world.data(CLIENT).await?).await?;
