@@ -143,7 +143,11 @@ fn pages_read_well() {
             let before = lines[block.line.saturating_sub(8)..block.line - 1].join(" ");
             assert!(block.language != "console" || before.contains("not run"), "{page}:{}: say why this is not run", block.line);
             let known = ["sh", "text", "console", "yaml", "mermaid"].contains(&block.language.as_str());
-            assert!(known, "{page}:{}: a block is sh (run), text, console (not run), yaml or mermaid, not {:?}", block.line, block.language);
+            assert!(
+                known,
+                "{page}:{}: a block is sh (run), text, console (not run), yaml or mermaid, not {:?}",
+                block.line, block.language
+            );
         }
     }
 }
