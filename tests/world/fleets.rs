@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use genesys_cloud_simulator::{Fault, Operation};
+use genesys_cloud_simulator::{
+    Fault, Operation,
+    kubernetes::{self, FaultKind, Verb},
+};
+use genesys_oauth_operator::api::GROUP;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -125,6 +129,31 @@ fn counts_move_by_time_alone() {
             assert_eq!(status(world)[count], 1, "{count} when its time has come");
         }
         assert!(status(world)["nextRotation"].is_null(), "none is planned");
+    });
+}
+
+#[test]
+fn a_process_that_has_not_seen_its_clients_yet_counts_none_away() {
+    scenario(80, async |world| {
+        declare_policy(world, &json!({ "interval": "30d" }));
+        world.declare_organization(&json!({ "rotationDefaults": { "interval": "30d" } }));
+        declare_follower(world, "billing");
+        world.declare("other", &json!({}));
+        booked(world, &["billing", "other"]).await;
+        counted(world, 1, status).await;
+        counted(world, 1, defaults).await;
+        world.kill();
+        let before = world.writes();
+        let refused =
+            |world: &World| world.kubernetes.log().iter().filter(|request| request.resource == CLIENTS && request.status == 503).count();
+        world
+            .kubernetes
+            .plant(kubernetes::Fault::new(FaultKind::Status(503)).verb(Verb::List).resource(GROUP, CLIENTS).user(OPERATOR).times(4));
+        world.start();
+        world.until("the lists to be refused", |world| (refused(world) == 4).then_some(())).await;
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(world.writes(), before, "it writes what it does not know");
+        assert_eq!((&status(world)["clients"], &defaults(world)["clients"]), (&json!(1), &json!(1)));
     });
 }
 
