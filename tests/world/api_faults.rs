@@ -50,13 +50,9 @@ fn a_storm_of_conflicts_passes() {
 }
 
 #[test]
-fn a_server_that_asks_for_patience_gets_it() {
-    every_verb(&ALL, &[const { FaultKind::TooManyRequests { retry_after: 5 } }; 4]);
-}
-
-#[test]
-fn a_server_that_fails_is_asked_again() {
-    every_verb(&ALL, &[FaultKind::Status(500), FaultKind::Status(504), FaultKind::Status(503), FaultKind::RefuseConnection]);
+fn a_server_that_asks_for_patience_fails_and_is_away_is_asked_again() {
+    let patience = FaultKind::TooManyRequests { retry_after: 5 };
+    every_verb(&ALL, &[patience, FaultKind::Status(500), FaultKind::Status(504), FaultKind::Status(503), FaultKind::RefuseConnection]);
 }
 
 #[test]

@@ -97,23 +97,27 @@ fn a_forged_intent_resets_nobodys_client() {
 
 #[test]
 fn an_edited_secret_of_ones_own_names_no_other_client() {
-    scenario(53, async |world| {
-        let victims = victims(world);
-        world.declare(NAME, &json!({}));
-        world.settles(NAME).await;
-        let own = world.client_of(NAME).id;
-        for victim in &victims {
-            let revision = world.object(NAME).and_then(|object| object["status"]["revision"].as_i64()).expect("a revision");
-            world.annotate("secrets", NAME, &json!({ CLIENT_ID: victim.client.id, REVISION: (revision + 1).to_string() })).await;
-            // A settled object is looked at again when something of it is written.
-            world.annotate(CLIENTS, NAME, &json!({ "example.com/touched": victim.client.id })).await;
-            let newer = |object: &Value| object["status"]["revision"].as_i64() > Some(revision + 1) && shows(object, "Ready=True");
-            world.until("a newer credential than the forged one", |world| world.object(NAME).filter(newer)).await;
+    // With a reset, and with a new client.
+    for scim in [true, false] {
+        scenario(53, async |world| {
+            let victims = victims(world);
+            world.declare(NAME, &json!({ "scim": scim }));
             world.settles(NAME).await;
-            assert_eq!(world.client_of(NAME).id, own);
-            victims.iter().for_each(|victim| victim.unharmed(world));
-        }
-    });
+            let own = world.client_of(NAME).id;
+            for victim in &victims {
+                let revision = world.object(NAME).and_then(|object| object["status"]["revision"].as_i64()).expect("a revision");
+                world.annotate("secrets", NAME, &json!({ CLIENT_ID: victim.client.id, REVISION: (revision + 1).to_string() })).await;
+                // A settled object is looked at again when something of it is written.
+                world.annotate(CLIENTS, NAME, &json!({ "example.com/touched": victim.client.id })).await;
+                let newer = |object: &Value| object["status"]["revision"].as_i64() > Some(revision + 1) && shows(object, "Ready=True");
+                world.until("a newer credential than the forged one", |world| world.object(NAME).filter(newer)).await;
+                world.until_rotations_end().await;
+                world.settles(NAME).await;
+                assert!(!scim || world.client_of(NAME).id == own, "a reset keeps the client");
+                victims.iter().for_each(|victim| victim.unharmed(world));
+            }
+        });
+    }
 }
 
 #[test]

@@ -14,11 +14,10 @@ use crate::{
     world::{Plan, World},
 };
 
-/// Longer than the longest pause after a failure and than the time between two looks at an object.
-const QUIET: Duration = Duration::from_secs(660);
+/// Longer than the longest pause after a failure.
+const QUIET: Duration = Duration::from_secs(330);
 /// How long a second operator is watched: it looks at every object at its start, and once more after that.
-const SECOND_LOOK: Duration = Duration::from_secs(700);
-
+const SECOND_LOOK: Duration = Duration::from_secs(640);
 /// The most requests of the Kubernetes API at rest, for each object, in the time of a second look.
 const CALM: usize = 60;
 
