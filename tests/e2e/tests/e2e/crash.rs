@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e_support::calls::Call;
-use e2e_support::expect::{all_gone, comes_and_stays, done, is_done, logs_are_clean, only_client, summary};
+use e2e_support::expect::{active_client, all_gone, comes_and_stays, done, is_done, logs_are_clean, only_client, summary};
 use e2e_support::harness::{Harness, PATIENCE};
 use e2e_support::manifests::{CLIENT, client, with_spec};
 use e2e_support::process::tail;
@@ -22,10 +22,10 @@ use e2e_support::runner::{Filter, Outcome, Report, Scenario, say};
 use e2e_support::wait::until;
 use e2e_support::world::{Plan, Route, World};
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The groups of cells, as names begin.
-pub(crate) const GROUPS: [&str; 4] = ["crash/create", "crash/update", "crash/delete", "crash/repair"];
+pub(crate) const GROUPS: [&str; 6] = ["crash/create", "crash/update", "crash/delete", "crash/repair", "crash/rotate", "crash/replace"];
 
 /// How often a cell is tried until its call comes.
 const TRIES: usize = 3;
@@ -35,12 +35,16 @@ enum Story {
     Create,
     Update,
     Delete,
-    /// Somebody deletes the Secret, and a new secret is issued: the other call whose response can be lost.
+    /// Somebody deletes the Secret of a client that can't be replaced, and a new secret is issued: the other call whose response can be lost.
     Repair,
+    /// A person requests a rotation in an emergency: another client takes over, and the old one ends at once.
+    Rotate,
+    /// A person requests a rotation: another client takes over, and the old one ends after a short overlap.
+    Replace,
 }
 
 impl Story {
-    const ALL: [Self; 4] = [Self::Create, Self::Update, Self::Delete, Self::Repair];
+    const ALL: [Self; 6] = [Self::Create, Self::Update, Self::Delete, Self::Repair, Self::Rotate, Self::Replace];
 
     fn word(self) -> &'static str {
         match self {
@@ -48,22 +52,49 @@ impl Story {
             Self::Update => "update",
             Self::Delete => "delete",
             Self::Repair => "repair",
+            Self::Rotate => "rotate",
+            Self::Replace => "replace",
         }
     }
 
     /// Everything before the story: for update and delete, a client that is done.
     async fn prepare(self, world: &World) -> Result<()> {
+        if self == Self::Replace {
+            let policy = json!({
+                "apiVersion": "oauth.genesys-operator.io/v1alpha1", "kind": "GenesysRotationPolicy",
+                "metadata": { "name": "quick", "namespace": world.name }, "spec": { "interval": "1h", "overlap": { "minimum": "0s", "maximum": "1s" } },
+            });
+            world.apply(&policy).await?;
+        }
         if self != Self::Create {
-            world.apply(&client(&world.name, CLIENT, &world.name)).await?;
+            world.apply(&self.manifest(world)).await?;
             done(world, CLIENT).await?;
         }
         Ok(())
     }
 
-    /// What a person does.
-    async fn begin(self, world: &World) -> Result<()> {
+    /// The object of the story.
+    fn manifest(self, world: &World) -> Value {
         let manifest = client(&world.name, CLIENT, &world.name);
         match self {
+            Self::Repair => with_spec(manifest, &json!({ "scim": true })),
+            Self::Replace => with_spec(manifest, &json!({ "rotationPolicyRef": { "name": "quick" }, "accessTokenValiditySeconds": 300 })),
+            _ => manifest,
+        }
+    }
+
+    /// A person asks for a rotation.
+    async fn request(world: &World, token: &str) -> Result<()> {
+        let request = format!("oauth.genesys-operator.io/rotate={token}");
+        world.kubectl.ok(&["annotate", "goc", CLIENT, &request]).await.map(drop)
+    }
+
+    /// What a person does.
+    async fn begin(self, world: &World) -> Result<()> {
+        let manifest = self.manifest(world);
+        match self {
+            Self::Rotate => Self::request(world, "now/Emergency").await,
+            Self::Replace => Self::request(world, "now").await,
             Self::Create => world.apply(&manifest).await.map(drop),
             Self::Update => {
                 let edit = json!({ "displayName": "edited", "accessTokenValiditySeconds": 7200 });
@@ -83,7 +114,12 @@ impl Story {
         comes_and_stays(what, Duration::from_secs(1), || async move {
             let object = world.object(CLIENT).await?.context("no object")?;
             ensure!(is_done(&object), "{}", summary(&object));
-            let found = only_client(world, CLIENT).await?;
+            if matches!(self, Self::Rotate | Self::Replace) {
+                ensure!(object["status"]["lastRotation"]["request"] == "now", "the rotation did not end: {}", summary(&object));
+                ensure!(object["status"]["rotation"]["current"].is_null(), "the rotation goes on: {}", summary(&object));
+            }
+            // After an overlap the old client is kept inactive, for the sake of its tokens.
+            let found = if self == Self::Replace { active_client(world, CLIENT).await? } else { only_client(world, CLIENT).await? };
             if self == Self::Update {
                 ensure!(found["accessTokenValiditySeconds"] == 7200 && found["name"] == "edited", "the edit is not there: {found}");
             }
@@ -242,7 +278,8 @@ async fn strike_in(world: &World, cell: &Cell) -> Result<bool> {
     cell.story.outcome(world).await?;
     // Creates of one intent: one, and one more for a response that was lost.
     let created = world.simulator.committed(0).await?.iter().filter(|call| call.starts_with("CreateClient")).count();
-    ensure!(created <= 2, "{created} clients were created for one object");
+    let most = if matches!(cell.story, Story::Rotate | Story::Replace) { 3 } else { 2 };
+    ensure!(created <= most, "{created} clients were created for one object");
     logs_are_clean(world).await?;
     Ok(true)
 }
