@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     process::OPERATOR,
-    scenario::once,
+    scenario::{once, scenario},
     stories::{NAME, Story},
     world::World,
 };
@@ -69,14 +69,31 @@ fn every_event_may_be_late() {
     every_event(&FaultKind::DelayEvent(Duration::from_secs(20)));
 }
 
+/// All events are struck, of the client and of all else.
+fn all_events(kind: &FaultKind) {
+    for story in Story::ALL {
+        scenario(11, async |world| {
+            story.begin(world).await;
+            world.kubernetes.plant(Fault::new(kind.clone()).user(OPERATOR).times(0));
+            story.act(world).await;
+            story.ends_well(world).await;
+        });
+    }
+}
+
 #[test]
-fn every_event_may_come_twice() {
-    every_event(&FaultKind::RepeatEvent);
+fn all_events_may_come_twice() {
+    all_events(&FaultKind::RepeatEvent);
+}
+
+#[test]
+fn all_events_may_be_late() {
+    all_events(&FaultKind::DelayEvent(Duration::from_secs(3)));
 }
 
 #[test]
 fn events_may_be_joined() {
-    every_event(&FaultKind::CoalesceEvents(Duration::from_secs(20)));
+    all_events(&FaultKind::CoalesceEvents(Duration::from_secs(20)));
 }
 
 #[test]
