@@ -33,6 +33,12 @@ impl Victim {
     }
 }
 
+fn unharmed(world: &World, victims: &[Victim]) {
+    for victim in victims {
+        victim.unharmed(world);
+    }
+}
+
 /// A client that a person made, and the operator's own.
 fn victims(world: &World) -> [Victim; 2] {
     let own = world.simulator.client(OPERATOR_CLIENT_ID).expect("the operator's own client");
@@ -65,10 +71,10 @@ fn a_forged_secret_takes_nobodys_client() {
             world.declare(NAME, &json!({ "suspend": false }));
             world.settles(NAME).await;
             assert_ne!(world.client_of(NAME).id, victim.client.id);
-            victims.iter().for_each(|victim| victim.unharmed(world));
+            unharmed(world, &victims);
             world.remove(CLIENTS, NAME).await;
             world.goes(NAME).await;
-            victims.iter().for_each(|victim| victim.unharmed(world));
+            unharmed(world, &victims);
         }
     });
 }
@@ -87,10 +93,10 @@ fn a_forged_intent_resets_nobodys_client() {
             });
             world.ask(Method::PUT, &format!("{}/status", path(CLIENTS, NAME)), &object).await.expect("the status is taken");
             world.client_shows(NAME, "Stalled=True/Conflict").await;
-            victims.iter().for_each(|victim| victim.unharmed(world));
+            unharmed(world, &victims);
             world.remove(CLIENTS, NAME).await;
             world.goes(NAME).await;
-            victims.iter().for_each(|victim| victim.unharmed(world));
+            unharmed(world, &victims);
         }
     });
 }
@@ -114,7 +120,7 @@ fn an_edited_secret_of_ones_own_names_no_other_client() {
                 world.until_rotations_end().await;
                 world.settles(NAME).await;
                 assert!(!scim || world.client_of(NAME).id == own, "a reset keeps the client");
-                victims.iter().for_each(|victim| victim.unharmed(world));
+                unharmed(world, &victims);
             }
         });
     }

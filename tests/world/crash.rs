@@ -66,9 +66,9 @@ fn every_cell(story: Story) -> u64 {
         (0..count).for_each(|skip| cell(story, &format!("after {skip} more of {verb:?}"), |world| world.end_after_kubernetes(verb, skip)));
     }
     (1..=calls).for_each(|nth| cell(story, &format!("after call {nth}"), |world| world.end_after_platform(nth)));
-    let cells = u64::from(requests.iter().sum::<u32>()) + calls;
-    println!("{story:?}: {cells} cells");
-    cells
+    let sum = u64::from(requests.iter().sum::<u32>()) + calls;
+    println!("{story:?}: {sum} cells");
+    sum
 }
 
 #[test]

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use genesys_cloud_simulator::{Fault, FaultKind, Operation};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     objects::{self, TEAM},
     scenario::{once, scenario},
+    world::Plan,
 };
 
 const CLIENTS: &str = "genesysoauthclients";
@@ -87,5 +89,23 @@ fn a_client_that_goes_while_its_reset_is_pending_is_created_anew() {
         assert!(world.simulator.remove_client(&first));
         world.settles("billing").await;
         assert_ne!(world.client_of("billing").id, first);
+    });
+}
+
+#[test]
+fn an_install_for_one_namespace_works_no_other() {
+    scenario(Plan::new(6).flag("--watch-namespace=team-a"), async |world| {
+        world.apply(&objects::namespace("team-b"));
+        world.declare("billing", &json!({ "scim": true }));
+        world.declare(("team-b", "billing"), &json!({}));
+        world.settles("billing").await;
+        // Such an install watches its Secrets: one that goes is seen at once, not at the next look.
+        world.remove("secrets", "billing").await;
+        let since = Instant::now();
+        world.until("the Secret to be back", |world| world.held("billing")).await;
+        assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
+        world.settles("billing").await;
+        let other = world.object(("team-b", "billing")).expect("the object");
+        assert!(other["status"].is_null() && world.clients_of(("team-b", "billing")).is_empty());
     });
 }

@@ -116,10 +116,10 @@ pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T)
 }
 
 /// Tells a story twice from the same seed, and demands the same run.
-pub fn scenario(plan: impl Into<Plan>, story: impl AsyncFn(&Arc<World>)) {
+pub fn scenario(plan: impl Into<Plan>, mut story: impl AsyncFnMut(&Arc<World>)) {
     let plan = plan.into();
-    let ((), one) = once(plan.clone(), &story);
-    let ((), two) = once(plan, &story);
+    let ((), one) = once(plan.clone(), &mut story);
+    let ((), two) = once(plan, story);
     assert!(one == two, "the same seed gave another run; {}", one.parting(&two));
 }
 
