@@ -9,6 +9,8 @@ mod attacks;
 mod bad_input;
 mod crash;
 mod determinism;
+mod figures;
+mod fleets;
 mod lifecycle;
 mod look;
 mod mishaps;

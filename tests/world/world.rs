@@ -155,7 +155,7 @@ impl World {
             };
             taken.expect("the CRDs are taken");
         }
-        let wires = Arc::new(Wires::new(kubernetes.clone(), simulator.clone(), Turnstile::new(seed)));
+        let wires = Arc::new(Wires::new(kubernetes.clone(), &simulator, Turnstile::new(seed)));
         let chance = Arc::new(Seeded { clock, numbers: Mutex::new(Numbers::new(seed)) });
         let world = Arc::new(Self { kubernetes, simulator, wires, flags: plan.flags, chance, operator: Mutex::new(None) });
         for object in [objects::namespace(HOME), objects::namespace(TEAM), objects::permission()] {
