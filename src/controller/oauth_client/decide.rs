@@ -18,7 +18,10 @@ use crate::{
     api::{
         GenesysOAuthClientStatus,
         condition::Reason,
-        oauth_client::{DesiredState, Intent, IntentOperation, RetiringClient, RetiringState, rotation_status::Trigger},
+        oauth_client::{
+            DesiredState, Intent, IntentOperation, RetiringClient, RetiringState,
+            rotation_status::{RotationStep, Trigger},
+        },
         rotation_policy::RotationStrategy,
     },
     genesys::ClientState,
@@ -306,7 +309,7 @@ fn credential_lost(seen: &Observation) -> Option<Plan> {
             // Nothing holds the new credential any more: the rotation is over, and the old client works on meanwhile.
             return Some(Plan::steps(vec![Step::Abandon], None, Again::After(Duration::ZERO)));
         }
-        Some(current) if current.strategy == RotationStrategy::Replace => rotate::part(seen),
+        Some(current) if current.strategy == RotationStrategy::Replace || current.step == RotationStep::Regenerating => rotate::part(seen),
         _ => rotate::repair(seen),
     };
     let lost = if intact { Moment::CredentialRejected(message) } else { Moment::SecretMissing(message) };
@@ -345,6 +348,8 @@ fn held_in_rotation(seen: &Observation) -> Option<Credential> {
         SecretView::Foreign(_) => false,
     };
     let credential = seen.rotation.as_ref()?.credential_of(status.client_id.as_deref()?)?;
+    // A higher revision is never written over, also one that somebody made up: the next credential takes the one after it.
+    let spoilt = spoilt && !matches!(&seen.secret, SecretView::Ours(found) if found.credential.revision > credential.revision);
     (spoilt && Some(credential.revision) == status.revision).then(|| credential.clone())
 }
 

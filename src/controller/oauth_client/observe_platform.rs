@@ -62,7 +62,7 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         {
             memory.next_known = Some((revision, instant));
         }
-        memory.looked_for_rotation = true;
+        memory.looked_for_rotation = near.rotation.is_none();
         memory.clone()
     });
     let mut seen = Observation {

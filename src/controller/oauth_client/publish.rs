@@ -5,7 +5,7 @@ use kube::runtime::events::EventType;
 use tokio::time::Instant;
 
 use super::{
-    observation::{Observation, Organization},
+    observation::{Observation, Organization, SecretView},
     pass::Pass,
     plan::Again,
     rotation_store,
@@ -274,8 +274,11 @@ pub async fn store_again(pass: &mut Pass<'_>, seen: &Observation, credential: &C
         drop_former(pass, seen, jiff::Timestamp::MAX, 1).await?;
     }
     pass.status.binding = Some(Binding { name: name.clone() });
-    // What was refused was what stood there before.
+    // What was refused was what stood there before; what comes from the rotation Secret in its place is proven once.
+    let restored = seen.rotation.is_some() && matches!(&seen.secret, SecretView::Ours(found) if !found.intact);
+    let instant = Instant::now();
     pass.remember(|memory| {
+        memory.verify_again = restored.then_some(instant).or(memory.verify_again);
         memory.refuted = memory.refuted.filter(|_| written == Written::AsItWas);
         memory.refused_since = memory.refused_since.filter(|_| written == Written::AsItWas);
     });
