@@ -215,7 +215,9 @@ fn rotations_that_fail_halt_a_policy_until_one_succeeds_by_request() {
     scenario(75, async |world| {
         let names = ["a", "b", "c"];
         declare_policy(world, &json!({ "interval": "4h", "maxAge": "8h", "failureThreshold": 2 }));
-        names.iter().for_each(|name| declare_follower(world, name));
+        for name in names {
+            declare_follower(world, name);
+        }
         booked(world, &names).await;
         let ids = |world: &World| names.map(|name| world.object(name).expect("there")["status"]["clientId"].clone());
         let before = ids(world);
