@@ -53,6 +53,12 @@ pub struct Circumstances {
     pub secret: Option<String>,
     /// The labels of the namespace, which `access` judges.
     pub namespace_labels: Vec<(String, String)>,
+    /// What people ask for by annotations.
+    pub requests: [Option<String>; 2],
+    /// The rotation policy, in words that change with it.
+    pub policy: String,
+    /// The resourceVersion of the rotation Secret.
+    pub rotation_secret: Option<String>,
 }
 
 /// A look at an organization that found it well.
@@ -93,8 +99,12 @@ pub struct Recollection {
     pub edited_but_proven: Option<String>,
     /// The credential of a rotation that no workload uses yet, and since when this process knows it.
     pub next_known: Option<(i64, Instant)>,
-    /// The revision of such a credential that was proven.
-    pub next_proven: Option<i64>,
+    /// The revision of such a credential that was proven, and when.
+    pub next_proven: Option<(i64, Instant)>,
+    /// Whether a late reset could still spoil such a credential.
+    pub next_ambiguous: bool,
+    /// Whether a rotation Secret was looked for that nothing tells of.
+    pub looked_for_rotation: bool,
     /// The revision whose credential was refuted.
     pub refuted: Option<i64>,
     /// When the platform last answered a write of this process for the object; lists may lag behind it for a window.

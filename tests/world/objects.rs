@@ -75,6 +75,11 @@ pub fn organization() -> Value {
     ours("GenesysOrganization", &json!({ "name": ORGANIZATION }), &spec)
 }
 
+/// A rotation policy of [`TEAM`].
+pub fn policy(name: &str, spec: &Value) -> Value {
+    ours("GenesysRotationPolicy", &json!({ "name": name, "namespace": TEAM }), spec)
+}
+
 /// A client of grant type client credentials, with one role.
 pub fn service<'a>(name: impl Into<Name<'a>>) -> Value {
     let Name { namespace, name } = name.into();

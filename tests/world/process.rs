@@ -46,7 +46,7 @@ pub struct Wires {
     /// The Kubernetes API.
     pub kubernetes: Kubernetes,
     /// The platform.
-    pub simulator: Simulator,
+    router: axum::Router,
     /// The one way to both.
     pub turnstile: Arc<Turnstile>,
     /// Calls of the platform so far.
@@ -61,10 +61,10 @@ pub struct Wires {
 
 impl Wires {
     /// Ways to both APIs.
-    pub fn new(kubernetes: Kubernetes, simulator: Simulator, turnstile: Arc<Turnstile>) -> Self {
+    pub fn new(kubernetes: Kubernetes, simulator: &Simulator, turnstile: Arc<Turnstile>) -> Self {
         Self {
+            router: simulator.router(),
             kubernetes,
-            simulator,
             turnstile,
             calls: AtomicU64::new(0),
             end: Mutex::default(),
@@ -206,7 +206,7 @@ impl Transport for Process {
             let asked = format!("platform {} {}", request.method(), request.uri());
             wires.look_for_leaks(&asked, &asked);
             self.pass(&asked, &String::from_utf8_lossy(request.body())).await;
-            let Ok(response) = wires.simulator.router().oneshot(request.map(axum::body::Body::from)).await;
+            let Ok(response) = wires.router.clone().oneshot(request.map(axum::body::Body::from)).await;
             if response.extensions().get::<ConnectionClosed>().is_some() {
                 return Err(TransportError::Lost("the connection closed".into()));
             }

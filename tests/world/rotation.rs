@@ -132,8 +132,10 @@ fn an_emergency_in_the_overlap_ends_both_old_credentials() {
 fn a_lost_secret_is_replaced_with_overlap() {
     scenario(36, async |world| {
         let former = settled(world).await;
+        let lost = world.held("billing").expect("a credential");
         world.remove("secrets", "billing").await;
         world.until("the Secret to be back", published).await;
+        assert!(world.works(&lost));
         assert_eq!(state_of(world, &former), Some(ClientState::Active), "workloads that hold the old secret go on");
         assert_eq!(status(world)["rotation"]["repairs"], 1);
         world.until_rotations_end().await;

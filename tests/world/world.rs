@@ -163,7 +163,7 @@ impl World {
             };
             taken.expect("the CRDs are taken");
         }
-        let wires = Arc::new(Wires::new(kubernetes.clone(), simulator.clone(), Turnstile::new(seed)));
+        let wires = Arc::new(Wires::new(kubernetes.clone(), &simulator, Turnstile::new(seed)));
         let chance = Arc::new(Seeded { clock, numbers: Mutex::new(Numbers::new(seed)) });
         let world =
             Arc::new(Self { kubernetes, simulator, wires, flags: plan.flags, audience: plan.audience, chance, operator: Mutex::new(None) });
@@ -258,7 +258,8 @@ impl World {
     /// server's refusal, if it refuses.
     pub fn try_apply(&self, object: &Value) -> Result<(), Refused> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let resource = format!("{}s", text(&object["kind"]).to_lowercase());
+        let kind = text(&object["kind"]).to_lowercase();
+        let resource = kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies"));
         let metadata = &object["metadata"];
         let mut object = object.clone();
         if let Some(live) = self.get(&resource, &text(&metadata["namespace"]), &text(&metadata["name"])) {

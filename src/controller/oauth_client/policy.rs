@@ -127,6 +127,18 @@ pub fn greatest_age(organization: Option<&GenesysOrganization>) -> Option<Durati
 }
 
 impl PolicyView {
+    /// All of it in words that change with it.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::NotReady(why) | Self::Unsound(why) => why.clone(),
+            Self::Applies(applied) => {
+                format!("{} since {} {:?} {:?}", applied.key, applied.effective_since, applied.halted, applied.policy.effective())
+            }
+        }
+    }
+
     /// The policy that applies.
     #[must_use]
     pub fn applied(&self) -> Option<&Applied> {

@@ -139,7 +139,8 @@ fn outcome(last: &LastRotation) -> Option<(rotation::Trigger, bool)> {
         // A repair shows that credentials can be had, but no person has looked.
         (RotationResult::Succeeded, Trigger::Schedule | Trigger::Repair) => Some((rotation::Trigger::Schedule, true)),
         (RotationResult::Failed, Trigger::Schedule) => Some((rotation::Trigger::Schedule, false)),
-        (RotationResult::Succeeded | RotationResult::Failed | RotationResult::Aborted | RotationResult::Refused, _) => None,
+        // What a person took back or asked for in vain tells nothing of the schedule.
+        _ => None,
     }
 }
 
