@@ -1,7 +1,7 @@
 //! Rotation policies and the defaults of an organization: whether they can be followed, since when, how their clients stand, and what counting costs.
 //! Looks at the kinds' status alone; rotations themselves are told in `rotation`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use genesys_cloud_simulator::{
     Fault, Operation,
@@ -210,36 +210,72 @@ fn a_policy_begins_anew_with_its_interval_or_greatest_age_alone() {
     });
 }
 
+/// Rotations of several clients fail, a person looks, and the others are rotated after that.
+async fn halts_and_goes_on(world: &Arc<World>) {
+    let names = ["a", "b", "c"];
+    declare_policy(world, &json!({ "interval": "4h", "maxAge": "8h", "failureThreshold": 2 }));
+    for name in names {
+        declare_follower(world, name);
+    }
+    booked(world, &names).await;
+    let ids = |world: &World| names.map(|name| world.object(name).expect("there")["status"]["clientId"].clone());
+    let before = ids(world);
+    world.simulator.plant(Fault::status(Operation::CreateClient, 400).times(0));
+    let last = names.into_iter().filter_map(|name| next(world, name)).max().expect("a date");
+    sleep_until(world, last).await;
+    let fleet = policy_shows(world, "Stalled=True/Halted").await;
+    assert!(fleet["consecutiveFailures"].as_array().is_some_and(|row| row.len() >= 2) && fleet["nextRotation"].is_null(), "{fleet}");
+
+    // What has not been tried is refused by nobody now, and yet not tried.
+    world.simulator.clear_faults();
+    tokio::time::sleep(HOUR * 12).await;
+    assert_eq!(ids(world), before, "nothing rotates by its schedule while the policy is halted");
+    let halted = names.into_iter().filter(|name| world.object(*name).is_some_and(|object| shows(&object, "Rotating=False/Halted")));
+    assert!(halted.count() >= 1, "no client says so");
+
+    world.annotate(CLIENTS, "a", &json!({ "oauth.genesys-operator.io/rotate": "looked-at" })).await;
+    let fleet = policy_shows(world, "Ready=True/Available").await;
+    assert!(fleet["halted"].is_null() && fleet["consecutiveFailures"].is_null(), "{fleet}");
+    let all = |world: &World| ids(world).iter().zip(&before).all(|(now, before)| now != before).then_some(());
+    world.until("the others to be rotated by their schedule", all).await;
+    declare_policy(world, &json!({ "interval": "30d" }));
+}
+
 #[test]
 fn rotations_that_fail_halt_a_policy_until_one_succeeds_by_request() {
-    scenario(75, async |world| {
-        let names = ["a", "b", "c"];
-        declare_policy(world, &json!({ "interval": "4h", "maxAge": "8h", "failureThreshold": 2 }));
-        for name in &names {
-            declare_follower(world, name);
+    scenario(75, halts_and_goes_on);
+}
+
+#[test]
+fn what_a_person_must_know_of_a_policy_is_an_event_once() {
+    once(Plan::new(81).with_events(), async |world| {
+        halts_and_goes_on(world).await;
+        let seldom = json!({ "interval": "10d", "maxAge": "20d", "windows": [{ "schedule": "0 2 1 * *", "duration": "4h" }] });
+        declare_policy(world, &seldom);
+        policy_shows(world, "Stalled=True/WindowNeverOpens").await;
+        world.declare_organization(&json!({ "rotationDefaults": seldom }));
+        let says = |world: &World| message(&world.organization()?, "Ready").contains("rotationDefaults can't be followed").then_some(());
+        world.until("the organization to say so", says).await;
+        tokio::time::sleep(HOUR).await;
+        let told = |kind: &str, reason: &str| {
+            let events = world.list("events").into_iter();
+            let about = |event: &Value| event["involvedObject"]["kind"] == kind || event["regarding"]["kind"] == kind;
+            // One that is told again becomes a series.
+            events.filter(|event| about(event) && event["reason"] == reason && event["series"].is_null()).count()
+        };
+        for (kind, reason) in [
+            ("GenesysRotationPolicy", "Halted"),
+            ("GenesysRotationPolicy", "RotationsGoOn"),
+            ("GenesysRotationPolicy", "WindowNeverOpens"),
+            ("GenesysOrganization", "WindowNeverOpens"),
+        ] {
+            assert_eq!(
+                told(kind, reason),
+                1,
+                "{kind} {reason}: {:#?}",
+                world.list("events").iter().map(|event| &event["reason"]).collect::<Vec<_>>()
+            );
         }
-        booked(world, &names).await;
-        let ids = |world: &World| names.map(|name| world.object(name).expect("there")["status"]["clientId"].clone());
-        let before = ids(world);
-        world.simulator.plant(Fault::status(Operation::CreateClient, 400).times(0));
-        let last = names.into_iter().filter_map(|name| next(world, name)).max().expect("a date");
-        sleep_until(world, last).await;
-        let fleet = policy_shows(world, "Stalled=True/Halted").await;
-        assert!(fleet["consecutiveFailures"].as_array().is_some_and(|row| row.len() >= 2) && fleet["nextRotation"].is_null(), "{fleet}");
-
-        // What has not been tried is refused by nobody now, and yet not tried.
-        world.simulator.clear_faults();
-        tokio::time::sleep(HOUR * 12).await;
-        assert_eq!(ids(world), before, "nothing rotates by its schedule while the policy is halted");
-        let halted = names.into_iter().filter(|name| world.object(*name).is_some_and(|object| shows(&object, "Rotating=False/Halted")));
-        assert!(halted.count() >= 1, "no client says so");
-
-        world.annotate(CLIENTS, "a", &json!({ "oauth.genesys-operator.io/rotate": "looked-at" })).await;
-        let fleet = policy_shows(world, "Ready=True/Available").await;
-        assert!(fleet["halted"].is_null() && fleet["consecutiveFailures"].is_null(), "{fleet}");
-        let all = |world: &World| ids(world).iter().zip(&before).all(|(now, before)| now != before).then_some(());
-        world.until("the others to be rotated by their schedule", all).await;
-        declare_policy(world, &json!({ "interval": "30d" }));
     });
 }
 

@@ -66,6 +66,7 @@ pub struct Plan {
     rules: Rules,
     simulator: genesys_cloud_simulator::Settings,
     flags: Vec<String>,
+    audience: Audience,
 }
 
 /// Whether a world begins with an organization that is Ready and an operator at work, or with neither.
@@ -86,7 +87,7 @@ impl Plan {
     /// A world with an organization that allows everything, and with an operator at work.
     pub fn new(seed: u64) -> Self {
         let simulator = genesys_cloud_simulator::Settings { seed: Some(seed), ..genesys_cloud_simulator::Settings::default() };
-        Self { seed, furnished: Furnished::Fully, rules: Rules::Kept, simulator, flags: vec![] }
+        Self { seed, furnished: Furnished::Fully, rules: Rules::Kept, simulator, flags: vec![], audience: Audience::Nobody }
     }
 
     /// Without an organization, a credential and an operator: the test brings them.
@@ -104,6 +105,12 @@ impl Plan {
     /// With another kind of platform.
     pub fn platform(mut self, change: impl FnOnce(&mut genesys_cloud_simulator::Settings)) -> Self {
         change(&mut self.simulator);
+        self
+    }
+
+    /// With Events. Their names follow from the machine's clock, so that such a world can't be told twice.
+    pub fn with_events(mut self) -> Self {
+        self.audience = Audience::Cluster;
         self
     }
 
@@ -135,6 +142,7 @@ pub struct World {
     /// The ways of the operator to both.
     pub wires: Arc<Wires>,
     flags: Vec<String>,
+    audience: Audience,
     chance: Arc<Seeded>,
     operator: Mutex<Option<Operator>>,
 }
@@ -157,7 +165,8 @@ impl World {
         }
         let wires = Arc::new(Wires::new(kubernetes.clone(), &simulator, Turnstile::new(seed)));
         let chance = Arc::new(Seeded { clock, numbers: Mutex::new(Numbers::new(seed)) });
-        let world = Arc::new(Self { kubernetes, simulator, wires, flags: plan.flags, chance, operator: Mutex::new(None) });
+        let world =
+            Arc::new(Self { kubernetes, simulator, wires, flags: plan.flags, audience: plan.audience, chance, operator: Mutex::new(None) });
         for object in [objects::namespace(HOME), objects::namespace(TEAM), objects::permission()] {
             world.apply(&object);
         }
@@ -186,7 +195,7 @@ impl World {
             clients,
             transport: process.clone(),
             chance: self.chance.clone(),
-            audience: Audience::Nobody,
+            audience: self.audience,
             settings: Settings::from_flags(flags).expect("the flags are taken"),
         };
         let task = tokio::spawn(async move { run::operate(parts, std::future::pending()).await.expect("the operator starts") });
