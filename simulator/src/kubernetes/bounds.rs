@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::cost::{self, Defect, Shape};
 use super::error::FieldError;
+use super::memo::Memo;
 use super::schema::{Node, Schema, Unnamed};
 
 /// What one rule may cost.
@@ -28,6 +29,11 @@ struct Judge {
 
 /// What is wrong with the rules of a schema, which stands at a field of its definition.
 pub(crate) fn errors(schema: &Value, field: &str) -> Vec<FieldError> {
+    static KNOWN: Memo<Vec<FieldError>> = Memo::new();
+    KNOWN.recall(field, schema, || judge(schema, field))
+}
+
+fn judge(schema: &Value, field: &str) -> Vec<FieldError> {
     let schema = Schema::new(with_known_metadata(schema), std::sync::Arc::default());
     let mut judge = Judge { errors: Vec::new(), total: 0 };
     judge.walk(schema.root(), field, 1, Correlation::Followed);

@@ -9,6 +9,7 @@ use super::bounds;
 use super::builtin::{self, OBJECT_META};
 use super::columns::{Column, is_path};
 use super::error::FieldError;
+use super::memo::Memo;
 use super::metadata::is_subdomain;
 use super::object;
 use super::resource::{GroupResource, Kind, Origin, Scale, Scope, Status, Storage, Version};
@@ -170,7 +171,8 @@ fn priority(version: &str) -> (u8, u32, u32) {
 fn read_version(version: &Value, definition: &Value) -> Version {
     let name = object::text(version, &["name"]);
     let schema = Schema::new(complete(&version["schema"]["openAPIV3Schema"], definition, name), builtin::definitions());
-    let rules = Rules::compile(schema.root());
+    static KNOWN: Memo<Option<Arc<Rules>>> = Memo::new();
+    let rules = KNOWN.recall("", schema.source(), || Rules::compile(schema.root()).map(Arc::new));
     let scale = object::at(version, &["subresources", "scale"]).map(|scale| {
         let path = |name: &str| -> Vec<String> {
             object::text(scale, &[name]).split('.').filter(|member| !member.is_empty()).map(str::to_owned).collect()

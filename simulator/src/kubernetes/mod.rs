@@ -33,6 +33,7 @@ mod identity;
 mod journal;
 mod managed;
 mod marks;
+mod memo;
 mod metadata;
 mod object;
 mod openapi;

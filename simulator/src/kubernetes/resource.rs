@@ -62,7 +62,7 @@ pub(crate) struct Version {
     pub(crate) columns: Vec<Column>,
     /// The fields that field selectors may name, as `(selector, JSON path)`.
     pub(crate) selectable: Vec<(String, String)>,
-    pub(crate) rules: Option<Rules>,
+    pub(crate) rules: Option<Arc<Rules>>,
     pub(crate) deprecation: Option<String>,
 }
 
