@@ -45,14 +45,16 @@ pub type End = Arc<dyn Fn() + Send + Sync>;
 pub struct Wires {
     /// The Kubernetes API.
     pub kubernetes: Kubernetes,
-    /// The platform.
-    pub simulator: Simulator,
     /// The one way to both.
     pub turnstile: Arc<Turnstile>,
     /// Calls of the platform so far.
     pub calls: AtomicU64,
     /// At which call of the platform the operator ends.
     pub end: Mutex<Option<(u64, End)>>,
+    /// Of which call of the platform the answer is lost.
+    pub loss: Mutex<Option<u64>>,
+    /// The platform as it is served.
+    router: axum::Router,
     /// Secrets and tokens that an operator was given.
     secrets: Mutex<BTreeSet<String>>,
     /// Where one of them went that it must not go.
@@ -61,13 +63,14 @@ pub struct Wires {
 
 impl Wires {
     /// Ways to both APIs.
-    pub fn new(kubernetes: Kubernetes, simulator: Simulator, turnstile: Arc<Turnstile>) -> Self {
+    pub fn new(kubernetes: Kubernetes, simulator: &Simulator, turnstile: Arc<Turnstile>) -> Self {
         Self {
             kubernetes,
-            simulator,
             turnstile,
             calls: AtomicU64::new(0),
             end: Mutex::default(),
+            loss: Mutex::default(),
+            router: simulator.router(),
             secrets: Mutex::new(BTreeSet::from([OPERATOR_CLIENT_SECRET.to_owned()])),
             leaks: Mutex::default(),
         }
@@ -206,7 +209,7 @@ impl Transport for Process {
             let asked = format!("platform {} {}", request.method(), request.uri());
             wires.look_for_leaks(&asked, &asked);
             self.pass(&asked, &String::from_utf8_lossy(request.body())).await;
-            let Ok(response) = wires.simulator.router().oneshot(request.map(axum::body::Body::from)).await;
+            let Ok(response) = wires.router.clone().oneshot(request.map(axum::body::Body::from)).await;
             if response.extensions().get::<ConnectionClosed>().is_some() {
                 return Err(TransportError::Lost("the connection closed".into()));
             }
@@ -224,7 +227,8 @@ impl Transport for Process {
                 end();
             }
             self.unless_ended().await;
-            result
+            let lost = wires.loss.lock().unwrap_or_else(PoisonError::into_inner).take_if(|at| *at == number);
+            lost.map_or(result, |_| Err(TransportError::Lost("the connection broke".into())))
         })
     }
 }
