@@ -142,8 +142,12 @@ fn pages_read_well() {
         for block in parse(&page, &text).0 {
             let before = lines[block.line.saturating_sub(8)..block.line - 1].join(" ");
             assert!(block.language != "console" || before.contains("not run"), "{page}:{}: say why this is not run", block.line);
-            let known = ["sh", "text", "console", "yaml"].contains(&block.language.as_str());
-            assert!(known, "{page}:{}: a block is sh (run), text, console (not run) or yaml, not {:?}", block.line, block.language);
+            let known = ["sh", "text", "console", "yaml", "mermaid"].contains(&block.language.as_str());
+            assert!(
+                known,
+                "{page}:{}: a block is sh (run), text, console (not run), yaml or mermaid, not {:?}",
+                block.line, block.language
+            );
         }
     }
 }

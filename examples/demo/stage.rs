@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use genesys_cloud_simulator::{Clock as _, OPERATOR_CLIENT_ID, Simulator, TokioClock};
-use genesys_oauth_operator::api::{GenesysOAuthClient, GenesysOrganization};
+use genesys_oauth_operator::api::{GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy};
 use k8s_openapi::{
     api::core::v1::{Namespace, Secret},
     apimachinery::pkg::apis::meta::v1::Condition,
@@ -64,6 +64,7 @@ impl Stage {
             "Namespace" => ApiResource::erase::<Namespace>(&()),
             "Secret" => ApiResource::erase::<Secret>(&()),
             "GenesysOrganization" => ApiResource::erase::<GenesysOrganization>(&()),
+            "GenesysRotationPolicy" => ApiResource::erase::<GenesysRotationPolicy>(&()),
             "GenesysOAuthClient" => ApiResource::erase::<GenesysOAuthClient>(&()),
             _ => bail!("{place}: the demo applies no such kind"),
         };

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use futures::{FutureExt as _, future::LocalBoxFuture};
 use genesys_cloud_simulator::{OAuthClient, Operation};
 use genesys_oauth_operator::api::{GenesysOAuthClient, GenesysOrganization};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 
 use crate::{
     print,
@@ -23,22 +23,28 @@ struct Scene {
 }
 
 /// The story, in its order.
-const SCENES: [Scene; 6] = [
+const SCENES: [Scene; 8] = [
     Scene { title: "An organization, and two clients from examples/", lasts: NOTHING, play: |stage| opening(stage).boxed_local() },
     Scene { title: "Declare a client", lasts: NOTHING, play: |stage| declare(stage).boxed_local() },
     Scene { title: "Change it", lasts: NOTHING, play: |stage| change(stage).boxed_local() },
-    Scene { title: "Somebody deletes its Secret", lasts: NOTHING, play: |stage| lose_the_secret(stage).boxed_local() },
+    Scene { title: "Replace its credential, and nobody notices", lasts: NOTHING, play: |stage| rotate(stage).boxed_local() },
+    Scene { title: "The overlap ends", lasts: OVERLAP, play: |stage| overlap_ends(stage).boxed_local() },
     Scene { title: "A day passes, and nothing has to be done", lasts: DAY, play: |stage| rest(stage).boxed_local() },
+    Scene { title: "Somebody deletes its Secret", lasts: NOTHING, play: |stage| lose_the_secret(stage).boxed_local() },
     Scene { title: "Delete it", lasts: NOTHING, play: |stage| delete(stage).boxed_local() },
 ];
 
 const NOTHING: Duration = Duration::ZERO;
 const DAY: Duration = Duration::from_secs(86_400);
+/// An hour for which both clients obtain tokens, and two in which the tokens of the old one run out; and some looks.
+const OVERLAP: Duration = Duration::from_secs(4 * 3600);
 /// What the audience waits for, in real time; what lasts longer is played in a faster world alone.
 const LONGEST_SCENE: Duration = Duration::from_secs(60);
 
 const SERVICE: &str = include_str!("../client-credentials.yaml");
 const NAME: &str = "call-reporting";
+/// Annotation by which a person asks for a rotation.
+const ROTATE: &str = "oauth.genesys-operator.io/rotate";
 
 /// Plays all scenes, one after the other.
 pub async fn play(stage: &Stage) -> Result<()> {
@@ -102,8 +108,42 @@ async fn change(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+async fn rotate(stage: &Stage) -> Result<()> {
+    print::say("One secret a client, and a reset kills it at once: so the operator makes a second client, proves it, and publishes it.");
+    let before = stage.token(TEAM, NAME).await.map(drop);
+    ensure!(before.is_ok(), "the credential does not work before the rotation");
+    let old = on_the_platform(stage)?.id;
+    print::command(&format!("kubectl annotate goc {NAME} -n {TEAM} {ROTATE}=monday"));
+    let patch = serde_json::json!({ "metadata": { "annotations": { ROTATE: "monday" } } });
+    stage.clients(TEAM).patch(NAME, &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    print::command(&format!("kubectl wait goc/{NAME} -n {TEAM} --for=jsonpath='{{.status.lastRotation.request}}'=monday"));
+    stage
+        .until("the rotation", async || {
+            let status = stage.object(TEAM, NAME).await?.and_then(|object| object.status).unwrap_or_default();
+            let ready = condition(&status.conditions, "Ready").map(|ready| ready.status.clone());
+            ensure!(ready.as_deref() == Some("True"), "Ready is {ready:?} in the middle of a rotation");
+            let done = status.last_rotation.is_some_and(|last| last.request.as_deref() == Some("monday"));
+            Ok(if done { Ok(()) } else { Err("the new credential is not published yet".to_owned()) })
+        })
+        .await?;
+    let ready = stage.settled(TEAM, NAME).await?;
+    let rotating = ready.status.as_ref().and_then(|status| condition(&status.conditions, "Rotating"));
+    print::note(&rotating.map(|rotating| rotating.message.clone()).unwrap_or_default());
+    let new = ready.status.and_then(|status| status.client_id);
+    ensure!(new.as_ref().is_some_and(|new| *new != old), "the client is still {old}");
+    works(stage).await
+}
+
+async fn overlap_ends(stage: &Stage) -> Result<()> {
+    print::say("For an hour both clients obtain tokens; then the old one obtains no more, and goes when its tokens have run out.");
+    tokio::time::sleep(OVERLAP).await;
+    let left = on_the_platform(stage)?;
+    print::note(&format!("on the platform is left: {} ({})", left.name, left.id));
+    works(stage).await
+}
+
 async fn lose_the_secret(stage: &Stage) -> Result<()> {
-    print::say("A client's secret can't be read again: the operator makes the platform issue another one.");
+    print::say("A client's secret can't be read again: another client's takes its place, and who still holds the old one goes on.");
     let lost = stage.secrets(TEAM).get(NAME).await?.metadata.uid;
     print::command(&format!("kubectl delete secret {NAME} -n {TEAM}"));
     stage.secrets(TEAM).delete(NAME, &DeleteParams::default()).await?;
@@ -114,7 +154,6 @@ async fn lose_the_secret(stage: &Stage) -> Result<()> {
         })
         .await?;
     stage.settled(TEAM, NAME).await?;
-    on_the_platform(stage)?;
     works(stage).await
 }
 

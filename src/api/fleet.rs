@@ -63,6 +63,23 @@ pub struct FleetStatus {
     pub next_rotation: Option<String>,
 }
 
+impl FleetStatus {
+    /// What of it concerns the clients that follow the policy: all but the counts, which change with every rotation.
+    #[must_use]
+    pub fn without_counts(&self) -> Self {
+        Self {
+            clients: None,
+            due: None,
+            overdue: None,
+            rotating: None,
+            failed: None,
+            consecutive_failures: vec![],
+            next_rotation: None,
+            ..self.clone()
+        }
+    }
+}
+
 /// A policy's durations, as they came out: text such as `30d`, in the largest unit that is exact.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,8 @@
 //! Who may rotate now, where many objects follow one policy: at most so many at a time, the most urgent first. Counts; makes no call.
 
+pub mod counted;
+pub mod followers;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,6 +12,9 @@ use std::{
 use jiff::Timestamp;
 use kube::runtime::reflector::Store;
 use tokio::time::Instant;
+
+use followers::{Followers, Guide};
+use futures::FutureExt as _;
 
 use super::oauth_client::{
     observation::current_rotation,
@@ -29,6 +35,8 @@ const PLACE_HOLDS: Duration = Duration::from_secs(1200);
 pub struct Fleet {
     stores: Mutex<Vec<Store<GenesysOAuthClient>>>,
     queue: Mutex<Queue>,
+    /// Who follows which policy.
+    pub followers: Followers,
 }
 
 #[derive(Default)]
@@ -63,6 +71,19 @@ impl Fleet {
     pub fn objects(&self) -> Vec<Arc<GenesysOAuthClient>> {
         let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         stores.iter().flat_map(Store::state).collect()
+    }
+
+    /// Whether every watch has shown all its objects once.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        !stores.is_empty() && stores.iter().all(|store| matches!(store.wait_until_ready().now_or_never(), Some(Ok(()))))
+    }
+
+    /// The objects that follow a policy, as the watches showed them within the last second; none until they have shown all.
+    #[must_use]
+    pub fn followers_of(&self, guide: &Guide, now: Instant) -> Option<Vec<Arc<GenesysOAuthClient>>> {
+        self.is_complete().then(|| self.followers.of(guide, now, || self.objects()))
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -131,14 +152,13 @@ impl Queue {
 /// What a policy was read from, and what came of it.
 struct Read {
     digest: String,
-    greatest_age: Option<Duration>,
     effective_since: Timestamp,
     result: Result<Policy, PolicyRefusal>,
 }
 
-/// Policies as they were read: the measuring of their windows is costly, and the same for every object that follows one.
+/// Policies as they were read: the measuring of their windows is costly, and the same for every object that follows one in one organization.
 #[derive(Default)]
-pub struct Policies(Mutex<HashMap<String, Read>>);
+pub struct Policies(Mutex<HashMap<(String, Option<Duration>), Read>>);
 
 impl Policies {
     /// Reads a policy, or remembers how it was read.
@@ -151,13 +171,14 @@ impl Policies {
     ) -> Result<Policy, PolicyRefusal> {
         let digest = rotation::digest(spec);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(read) = known.get(key)
-            && (&read.digest, read.greatest_age, read.effective_since) == (&digest, greatest_age, effective_since)
+        let place = (key.to_owned(), greatest_age);
+        if let Some(read) = known.get(&place)
+            && (&read.digest, read.effective_since) == (&digest, effective_since)
         {
             return read.result.clone();
         }
         let result = Policy::parse(spec, greatest_age, effective_since);
-        known.insert(key.to_owned(), Read { digest, greatest_age, effective_since, result: result.clone() });
+        known.insert(place, Read { digest, effective_since, result: result.clone() });
         result
     }
 }

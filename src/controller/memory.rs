@@ -53,6 +53,23 @@ pub struct Circumstances {
     pub secret: Option<String>,
     /// The labels of the namespace, which `access` judges.
     pub namespace_labels: Vec<(String, String)>,
+    /// What people ask for by annotations.
+    pub requests: [Option<String>; 2],
+    /// The rotation policy, in words that change with it.
+    pub policy: String,
+    /// The resourceVersion of the rotation Secret.
+    pub rotation_secret: Option<String>,
+}
+
+/// A look at an organization that found it well.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// When that was.
+    pub at: Instant,
+    /// What it depended on.
+    pub circumstances: Circumstances,
+    /// How often the operator's credentials had been doubted before.
+    pub doubts: u64,
 }
 
 /// What this process remembers of one object.
@@ -82,8 +99,12 @@ pub struct Recollection {
     pub edited_but_proven: Option<String>,
     /// The credential of a rotation that no workload uses yet, and since when this process knows it.
     pub next_known: Option<(i64, Instant)>,
-    /// The revision of such a credential that was proven.
-    pub next_proven: Option<i64>,
+    /// The revision of such a credential that was proven, and when.
+    pub next_proven: Option<(i64, Instant)>,
+    /// Whether a late reset could still spoil such a credential.
+    pub next_ambiguous: bool,
+    /// Whether a rotation Secret was looked for that nothing tells of.
+    pub looked_for_rotation: bool,
     /// The revision whose credential was refuted.
     pub refuted: Option<i64>,
     /// When the platform last answered a write of this process for the object; lists may lag behind it for a window.
@@ -102,6 +123,10 @@ pub struct Recollection {
     pub accepted: Option<Circumstances>,
     /// Rollout targets that were said to be absent, by revision.
     pub absent_targets: BTreeSet<(i64, String)>,
+    /// When the counts of a policy or an organization were last written.
+    pub counted: Option<Instant>,
+    /// The last look at an organization that found it well, and what it depended on.
+    pub looked: Option<Look>,
     /// Failures in a row.
     pub failures: u32,
     /// Lost compare-and-swaps in a row.
@@ -167,6 +192,13 @@ impl Recollection {
         }
         let left = hold.until.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
+    }
+
+    /// How long the last look at an organization still serves, if nothing changed that it depended on.
+    #[must_use]
+    pub fn look_serves(&self, circumstances: &Circumstances, doubts: u64, longest: Duration, now: Instant) -> Option<Duration> {
+        let look = self.looked.as_ref().filter(|look| look.circumstances == *circumstances && look.doubts == doubts)?;
+        Some((look.at + longest).saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 
     /// Notes a failure, and gives the pause after it.

@@ -9,6 +9,7 @@ pub mod kubernetes;
 pub mod memory;
 pub mod oauth_client;
 pub mod organization;
+pub mod rotation_policy;
 pub mod sessions;
 
 use std::{collections::BTreeSet, pin::Pin, sync::Arc};
@@ -17,6 +18,7 @@ use futures::future::{BoxFuture, join_all};
 use kube::Client;
 
 use context::Context;
+use oauth_client::Scope;
 
 /// The two clients of the Kubernetes API: calls have a deadline, watches have none of their own.
 #[derive(Clone)]
@@ -43,13 +45,12 @@ pub async fn run(clients: &Clients, context: Arc<Context>, shutdown: impl Future
         Box::pin(async move { while stopped.changed().await.is_ok() {} }) as Stop
     };
     let mut controllers: Vec<BoxFuture<'_, ()>> = vec![Box::pin(organization::run(clients, context.clone(), until_stopped()))];
-    if context.settings.watch_namespaces.is_empty() {
-        controllers.push(Box::pin(oauth_client::run(clients, context.clone(), oauth_client::Scope::Cluster, until_stopped())));
-    }
     // Two controllers of one namespace would take each other's intents for their own.
-    for namespace in context.settings.watch_namespaces.iter().collect::<BTreeSet<_>>() {
-        let scope = oauth_client::Scope::Namespace(namespace.clone());
-        controllers.push(Box::pin(oauth_client::run(clients, context.clone(), scope, until_stopped())));
+    let namespaces: BTreeSet<_> = context.settings.watch_namespaces.iter().cloned().collect();
+    let scopes = if namespaces.is_empty() { vec![Scope::Cluster] } else { namespaces.into_iter().map(Scope::Namespace).collect() };
+    for scope in scopes {
+        controllers.push(Box::pin(oauth_client::run(clients, context.clone(), scope.clone(), until_stopped())));
+        controllers.push(Box::pin(rotation_policy::run(clients, context.clone(), scope, until_stopped())));
     }
     tokio::join!(stopping, join_all(controllers));
 }

@@ -76,6 +76,7 @@ pub struct Sessions {
     standings: Mutex<HashMap<String, Standing>>,
     versions: std::sync::atomic::AtomicU64,
     doubts: Notify,
+    doubts_so_far: std::sync::atomic::AtomicU64,
 }
 
 impl Sessions {
@@ -118,7 +119,14 @@ impl Sessions {
 
     /// Asks the organizations' reconciler to look again, because the platform refused the operator's own credential.
     pub fn doubt(&self) {
+        self.doubts_so_far.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.doubts.notify_one();
+    }
+
+    /// How often somebody doubted an organization.
+    #[must_use]
+    pub fn doubts(&self) -> u64 {
+        self.doubts_so_far.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Resolves when somebody doubts an organization.

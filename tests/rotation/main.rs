@@ -2,6 +2,7 @@
 
 mod dates;
 mod fleets;
+mod page;
 mod policies;
 mod windows;
 

@@ -36,6 +36,7 @@ pub use status::{
     printcolumn(name = "Drift", type_ = "string", json_path = ".status.conditions[?(@.type==\"ScopeDrift\")].status", description = "Whether the platform grants other powers than were applied"),
     printcolumn(name = "Expiring", type_ = "string", json_path = ".status.conditions[?(@.type==\"CredentialExpiring\")].status", description = "Whether the credential is close to its deadline"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.effective.secretName", description = "The Secret that receives the credentials"),
+    printcolumn(name = "Rotates", type_ = "string", json_path = ".status.rotation.next[0]", description = "When the next rotation is expected", priority = 1),
     printcolumn(name = "Client-ID", type_ = "string", json_path = ".status.clientId", description = "The id of the client on the platform", priority = 1),
     printcolumn(name = "Org", type_ = "string", json_path = ".spec.organizationRef.name", description = "The GenesysOrganization", priority = 1),
     printcolumn(name = "Grant", type_ = "string", json_path = ".spec.grantType", description = "The grant type", priority = 1),

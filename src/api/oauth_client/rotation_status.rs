@@ -92,6 +92,12 @@ pub struct CurrentRotation {
     /// The revision of the credential that is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former_revision: Option<i64>,
+    /// What issued the credential that is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_issued_by: Option<IssuedBy>,
+    /// The revision that was verified before a reset: it counts again where the platform refuses the reset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_before: Option<i64>,
     /// When the new credential was published: the overlap begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_at: Option<Timestamp>,
@@ -207,6 +213,8 @@ impl CurrentRotation {
             synced_generation: None,
             former_client_id: None,
             former_revision: None,
+            former_issued_by: None,
+            verified_before: None,
             published_at: None,
         }
     }

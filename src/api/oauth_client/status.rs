@@ -186,10 +186,17 @@ pub struct RetiringClient {
     /// When it entered this state.
     pub since: Timestamp,
     /// Whether it is deleted at once, or only when the tokens that it obtained have run out.
+    #[serde(default)]
+    #[schemars(transform = without_default)]
     pub deletion: DeletionTime,
     /// When it may be deleted; set when it was made inactive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete_after: Option<Timestamp>,
+}
+
+/// A default inside a list would be written into every object by the server.
+fn without_default(schema: &mut schemars::Schema) {
+    schema.remove("default");
 }
 
 /// The steps of a retirement.

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Resource as _, ResourceExt as _,
+    Api, Resource as _, ResourceExt as _,
     api::{Patch, PatchParams},
     runtime::controller::Action,
     runtime::events::EventType,
@@ -18,6 +19,7 @@ use super::{
     plan::Again,
     reconcile::finish,
     retire::{inactivate, inactivate_and_delete},
+    rotation_store,
     status::Moment,
 };
 use crate::{
@@ -30,7 +32,7 @@ use crate::{
     },
     genesys::{self, ErrorClass},
     marker::{Owner, without_marker},
-    secret::{self, Found, Ownership},
+    secret::{self, Found, Ownership, rotation::read_rotation},
 };
 
 /// How long an organization must have refused everything until the let-go annotation counts while it exists.
@@ -321,6 +323,7 @@ async fn release(session: &Session, client: &genesys::OAuthClient) -> Result<(),
 async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error> {
     let api = secrets(&pass.context.client, &ownership.namespace);
     let status = &pass.status;
+    end_rotation_secret(pass, ownership, &api).await?;
     let names: BTreeSet<String> =
         [Some(pass.object.secret_name().to_owned()), status.effective.as_ref().map(|effective| effective.secret_name.clone())]
             .into_iter()
@@ -364,6 +367,16 @@ async fn end_secrets(pass: &Pass<'_>, ownership: &Ownership) -> Result<(), Error
         } else {
             delete_secret(&api, &live).await?;
         }
+    }
+    Ok(())
+}
+
+/// The rotation Secret goes whatever the policy says: nobody reads it but the operator.
+async fn end_rotation_secret(pass: &Pass<'_>, ownership: &Ownership, api: &Api<Secret>) -> Result<(), Error> {
+    if let Some(live) = api.get_opt(&rotation_store::name(pass)).await.during("reading the rotation Secret")?
+        && read_rotation(&live, ownership).is_ok()
+    {
+        delete_secret(api, &live).await?;
     }
     Ok(())
 }

@@ -197,17 +197,21 @@ fn read_failed(seen: &Observation) -> Option<Plan> {
 
 fn not_allowed(seen: &Observation) -> Option<Plan> {
     let refusal = seen.declared.as_ref()?.as_ref().err()?;
-    let mut plan = Plan::wait(Moment::Stalled(refusal.reason, refusal.message.clone()), Again::Backoff);
-    if let Some(current) = seen.current() {
-        // A rotation that was started is finished.
-        if let Some(found) = recover::intent_found(seen) {
-            return Some(Plan { moment: plan.moment, ..found });
-        }
-        let part = rotate::go_on(seen, current);
-        plan.steps = part.steps;
-        plan.again = part.again;
+    let moment = Some(Moment::Stalled(refusal.reason, refusal.message.clone()));
+    if seen.status().client_id.is_some()
+        && let Some(found) = recover::intent_found(seen).filter(|_| seen.current().is_some())
+    {
+        return Some(Plan { moment, ..found });
     }
-    Some(plan)
+    // A rotation that was started is finished, what is on its way to deletion goes, and an emergency waits for nothing.
+    let emergency = seen.timetable.wish.as_ref().is_some_and(|wish| wish.trigger == Trigger::Emergency);
+    let plan = if seen.current().is_some() || emergency {
+        credential_lost(seen).unwrap_or_else(|| settle::settle(seen))
+    } else {
+        settle::retire_only(seen)
+    };
+    let again = if plan.again == Again::AtResync { Again::Backoff } else { plan.again };
+    Some(Plan { moment, again, ..plan })
 }
 
 /// The client is gone, disabled, or somebody else's.
@@ -274,6 +278,10 @@ fn credential_lost(seen: &Observation) -> Option<Plan> {
     let client_id = status.client_id.clone()?;
     let revision = status.revision?;
     let name = seen.object.secret_name();
+    if let Some(credential) = held_in_rotation(seen) {
+        // It was only lost where workloads read it.
+        return Some(Plan::steps(vec![Step::StoreSecret(credential)], None, Again::After(Duration::ZERO)));
+    }
     let refuted = seen.memory.refuted == Some(revision) && seen.object.spec.state == DesiredState::Active;
     let (intact, message) = match published(seen) {
         Some(credential) if !refuted => {
@@ -294,7 +302,11 @@ fn credential_lost(seen: &Observation) -> Option<Plan> {
     }
     // What is under way replaces it; a reset that did not help is done again.
     let part = match seen.current() {
-        Some(current) if current.strategy == RotationStrategy::Replace => rotate::go_on(seen, current),
+        Some(current) if current.strategy == RotationStrategy::Replace && current.is_published() => {
+            // Nothing holds the new credential any more: the rotation is over, and the old client works on meanwhile.
+            return Some(Plan::steps(vec![Step::Abandon], None, Again::After(Duration::ZERO)));
+        }
+        Some(current) if current.strategy == RotationStrategy::Replace => rotate::part(seen),
         _ => rotate::repair(seen),
     };
     let lost = if intact { Moment::CredentialRejected(message) } else { Moment::SecretMissing(message) };
@@ -306,9 +318,10 @@ fn credential_lost(seen: &Observation) -> Option<Plan> {
 #[must_use]
 pub fn published(seen: &Observation) -> Option<Credential> {
     let status = seen.status();
-    let whole = |credential: &Credential, holds_secret: bool| {
+    let whole = |credential: &Credential, holds_secret: bool, intact: bool| {
         // A higher revision was published by a pass whose status was lost; it names the client that counts.
-        ((Some(credential.revision) > status.revision
+        ((intact
+            && Some(credential.revision) > status.revision
             && (seen.marked.contains_key(&credential.client_id) || Some(&credential.client_id) == status.client_id.as_ref()))
             || (Some(credential.revision) == status.revision && Some(&credential.client_id) == status.client_id.as_ref()))
             && (seen.object.spec.public_client || (holds_secret && credential.client_secret.is_some()))
@@ -318,12 +331,21 @@ pub fn published(seen: &Observation) -> Option<Credential> {
         _ => None,
     };
     let candidates = present.into_iter().chain(seen.former_secret.as_ref());
-    let found = candidates.filter(|found| whole(&found.credential, found.holds_secret)).map(|found| found.credential.clone()).next();
-    found.or_else(|| {
-        // During a rotation the second Secret holds both credentials.
-        let credential = seen.rotation.as_ref()?.credential_of(status.client_id.as_deref()?)?;
-        whole(credential, true).then(|| credential.clone())
-    })
+    let found =
+        candidates.filter(|found| whole(&found.credential, found.holds_secret, found.intact)).map(|found| found.credential.clone()).next();
+    found.or_else(|| held_in_rotation(seen))
+}
+
+/// The published credential as the rotation Secret holds it, where the main one is gone or was edited.
+fn held_in_rotation(seen: &Observation) -> Option<Credential> {
+    let status = seen.status();
+    let spoilt = match &seen.secret {
+        SecretView::Ours(found) => !found.intact || found.credential.revision != status.revision?,
+        SecretView::Absent => true,
+        SecretView::Foreign(_) => false,
+    };
+    let credential = seen.rotation.as_ref()?.credential_of(status.client_id.as_deref()?)?;
+    (spoilt && Some(credential.revision) == status.revision).then(|| credential.clone())
 }
 
 /// Where an object stands whose last call has an unknown outcome; a rotation by Replace leaves it where it is.

@@ -20,7 +20,7 @@ use crate::{
         condition::{Reason, whole_second},
         oauth_client::{
             DeletionTime, DesiredState, Intent, IntentOperation, RecordedOrganization, RetiringClient, RetiringState,
-            rotation_status::{RotationStep, Trigger},
+            rotation_status::Trigger,
         },
         rotation_policy::RotationStrategy,
     },
@@ -159,7 +159,17 @@ fn begin_rotation(status: &mut GenesysOAuthClientStatus, seen: &Observation, min
     let regenerates = current_rotation(status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate);
     if regenerates && matches!(mint.call, MintCall::Reset { .. }) {
         // The old secret ends with the call.
-        status.verified_revision = None;
+        let verified = status.verified_revision.take();
+        if let Some(current) = status.rotation.as_mut().and_then(|rotation| rotation.current.as_mut()) {
+            current.verified_before = verified.or(current.verified_before);
+        }
+    }
+}
+
+/// Names the new client of the rotation, so that it is not forgotten if the rotation ends here.
+pub fn name_new_client(pass: &mut Pass<'_>, id: &str) {
+    if let Some(current) = pass.status.rotation.as_mut().and_then(|rotation| rotation.current.as_mut()) {
+        current.client_id = Some(id.to_owned());
     }
 }
 
@@ -307,7 +317,8 @@ async fn refused(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: &g
     let recovering = mint.counts == Counts::AsRecovery && !error.is_not_found();
     let transient = error.class().is_transient() || matches!(error.class(), genesys::ErrorClass::Credential);
     let rotating = pass.rotates_unseen();
-    if rotating {
+    let regenerates = current_rotation(&pass.status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate) && !recovering;
+    if rotating || (regenerates && !error.is_not_found()) {
         pass.moment = None;
         pass.note(error.cause());
     }
@@ -315,6 +326,10 @@ async fn refused(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: &g
         // An earlier call under this intent may still have reached the platform: then the intent must stay.
         if !(recovering && transient) {
             status.intent = None;
+        }
+        if regenerates {
+            // Nothing was reset: what worked before works on.
+            status.verified_revision = current_rotation(status).and_then(|current| current.verified_before);
         }
         if counted {
             // No client carries the nonce of a create that was refused.
@@ -324,26 +339,14 @@ async fn refused(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: &g
     })
     .await?;
     if rotating && !transient {
-        return new_client_refused(pass, seen, error).await;
-    }
-    Ok(())
-}
-
-/// The new client of a rotation can't be had. In an emergency the old one is reset instead; else it stays in force.
-async fn new_client_refused(pass: &mut Pass<'_>, seen: &Observation, error: &genesys::Error) -> Result<(), Error> {
-    let why = format!("the platform refuses a second client ({})", error.cause());
-    if !current_rotation(&pass.status).is_some_and(|current| current.trigger == Trigger::Emergency) {
-        return rotation_end::fail(pass, seen, &why).await;
-    }
-    pass.commit_outcome(|status| {
-        if let Some(current) = status.rotation.as_mut().and_then(|rotation| rotation.current.as_mut()) {
-            current.strategy = RotationStrategy::Regenerate;
-            current.step = RotationStep::Regenerating;
+        if let MintCall::Reset { client_id, .. } = &mint.call {
+            name_new_client(pass, client_id);
         }
-    })
-    .await?;
-    pass.event(EventType::Warning, "EmergencyReset", &format!("{why}: the secret is reset in place, to end the old credential")).await;
-    pass.again = Again::After(std::time::Duration::ZERO);
+        return rotation_end::fail(pass, seen, &format!("the platform refuses a second client ({})", error.cause())).await;
+    }
+    if regenerates && !transient && !error.is_not_found() {
+        return rotation_end::fail(pass, seen, &format!("the platform refuses to reset the secret ({})", error.cause())).await;
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Looks before a secret is reset (talks to the network): one client is read, and what speaks against a reset is said. Resets nothing.
 
 use super::{
-    mint::show,
+    mint::{name_new_client, show},
     moments::moment_of_error,
     observation::{ClientView, Observation},
     observe_platform::read_client,
@@ -78,6 +78,7 @@ async fn may_reset_new(pass: &mut Pass<'_>, seen: &Observation, session: &Sessio
             if marked && client.state == ClientState::Active {
                 return Ok(true);
             }
+            name_new_client(pass, id);
             rotation_end::fail(pass, seen, &format!("the new client {id} was changed on the platform before its secret was known")).await?;
         }
         Ok(_) => rotation_end::fail(pass, seen, &format!("the new client {id} is gone from the platform")).await?,

@@ -39,12 +39,22 @@ use futures::{StreamExt as _, future::BoxFuture};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
-    runtime::{Controller, controller, reflector::ObjectRef, watcher},
+    runtime::{
+        Controller, controller,
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
 };
 use tracing::Instrument as _;
 
-use super::{Clients, Stop, context::Context, error::Error};
-use crate::api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy, MANAGED_BY_LABEL};
+use super::{
+    Clients, Stop,
+    context::Context,
+    error::Error,
+    fleet::{counted::News, followers::Followers},
+    rotation_policy,
+};
+use crate::api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, MANAGED_BY_LABEL};
 
 /// Whose objects a controller works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,32 +72,32 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     let mut controller = Controller::new(api, watcher::Config::default()).with_config(configuration);
     let store = controller.store();
     context.fleet.add(store.clone());
-    let by_policy = store.clone();
+    let (by_policy, seen) = (store.clone(), store.clone());
+    // A write of counts wakes no client: counts change because clients were worked.
+    let (organization_news, policy_news) = (News::default(), News::default());
     let organizations: Api<GenesysOrganization> = Api::all(clients.watches.clone());
     let mut selected = watcher::Config::default();
     if let Some(selector) = &context.settings.organizations {
         selected = selected.labels(selector);
     }
     controller = controller.watches(organizations, selected, move |organization| {
+        let concerned = if organization_news.concern_clients(&organization) { store.state() } else { vec![] };
         let name = organization.metadata.name.unwrap_or_default();
-        store
-            .state()
+        concerned
             .into_iter()
             .filter(|object| object.spec.organization_ref.name == name)
             .map(|object| ObjectRef::from_obj(&*object))
             .collect::<Vec<_>>()
     });
-    let policies: Api<GenesysRotationPolicy> = match &scope {
-        Scope::Cluster => Api::all(clients.watches.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(clients.watches.clone(), namespace),
-    };
+    let policies = rotation_policy::policies(&clients.watches, &scope);
     controller = controller.watches(policies, watcher::Config::default(), move |policy| {
+        let concerned = if policy_news.concern_clients(&policy) { by_policy.state() } else { vec![] };
         let (name, namespace) = (policy.metadata.name.unwrap_or_default(), policy.metadata.namespace);
         let follows = |object: &GenesysOAuthClient| {
             object.metadata.namespace == namespace
                 && object.spec.rotation_policy_ref.as_ref().is_some_and(|reference| reference.name == name)
         };
-        by_policy.state().into_iter().filter(|object| follows(object)).map(|object| ObjectRef::from_obj(&*object)).collect::<Vec<_>>()
+        concerned.into_iter().filter(|object| follows(object)).map(|object| ObjectRef::from_obj(&*object)).collect::<Vec<_>>()
     });
     if let Scope::Namespace(namespace) = &scope {
         // Metadata only, and only ours; an install for the whole cluster watches no Secret at all and looks at each by name instead.
@@ -105,13 +115,30 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     };
     let on_error =
         |object: Arc<GenesysOAuthClient>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
-    controller
-        .graceful_shutdown_on(stop)
-        .run(pass, on_error, context)
-        .for_each(|result| async move {
-            if let Err(controller::Error::QueueError(error)) = result {
-                tracing::warn!(%error, "a watch of the clients failed; it is begun again");
+    let followers = &context.fleet.followers;
+    let passes = controller.graceful_shutdown_on(stop).run(pass, on_error, context.clone()).for_each(|result| {
+        // Each version that the watch shows leads to a pass, so that policies learn of it here, after it is in the store.
+        match result {
+            Ok((object, _)) => note(followers, &seen, &object.name, object.namespace),
+            Err(controller::Error::ObjectNotFound(object) | controller::Error::ReconcilerFailed(_, object)) => {
+                note(followers, &seen, &object.name, object.namespace);
             }
-        })
-        .await;
+            Err(controller::Error::QueueError(error)) => tracing::warn!(%error, "a watch of the clients failed; it is begun again"),
+            Err(_) => {}
+        }
+        std::future::ready(())
+    });
+    let all_shown = async {
+        if seen.wait_until_ready().await.is_ok() {
+            followers.changed();
+        }
+    };
+    tokio::join!(passes, all_shown);
+}
+
+/// Notes the version of an object that the watch shows, for those who count.
+fn note(followers: &Followers, store: &Store<GenesysOAuthClient>, name: &str, namespace: Option<String>) {
+    let namespace = namespace.unwrap_or_default();
+    let shown = store.get(&ObjectRef::new(name).within(&namespace));
+    followers.note(&namespace, name, shown.and_then(|object| object.metadata.resource_version.clone()));
 }

@@ -10,6 +10,7 @@ use super::{
     observation::{Organization, Times, current_rotation},
     policy::{self, PolicyView},
     rotation_store,
+    timetable::{ABORT_ANNOTATION, ROTATE_ANNOTATION},
     validate::{self, Refusal},
 };
 use crate::{
@@ -100,7 +101,9 @@ pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<
         }),
         None => None,
     };
-    let rotation = rotation_secret(&api, &object, live.as_ref(), &ownership).await?;
+    // One that nothing tells of was left by a process that ended, or by a status that was lost: once a process it is looked for.
+    let looked_for = context.memory.recall(&ownership.uid).looked_for_rotation;
+    let rotation = rotation_secret(&api, &object, live.as_ref(), &ownership, looked_for).await?;
     let namespace_labels = namespace_labels(context, &ownership.namespace).await?;
     let organization =
         if local.is_ok() { organization(context, &object.spec.organization_ref.name).await? } else { Organization::NotAsked };
@@ -117,6 +120,9 @@ pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<
         organization: version,
         secret: live.as_ref().and_then(|secret| secret.metadata.resource_version.clone()),
         namespace_labels: namespace_labels.clone().into_iter().collect(),
+        requests: [ROTATE_ANNOTATION, ABORT_ANNOTATION].map(|name| object.annotations().get(name).cloned()),
+        policy: policy.told(),
+        rotation_secret: rotation.as_ref().and_then(|rotation| rotation.next.resource_version.clone()),
     };
     let secret = live.map_or(Live::Absent, |secret| Live::There(secret::read(&secret, &ownership)));
     Ok(Near { object, owner, ownership, local, organization, secret, former_secret, rotation, policy, namespace_labels, circumstances })
@@ -128,10 +134,11 @@ async fn rotation_secret(
     object: &GenesysOAuthClient,
     main: Option<&Secret>,
     ownership: &Ownership,
+    looked_for: bool,
 ) -> Result<Option<Box<RotationSecret>>, Error> {
     let current = object.status.as_ref().and_then(current_rotation);
     let known = object.status.as_ref().is_some_and(|status| status.client_id.is_some());
-    if current.is_none() && known && main.is_some() {
+    if current.is_none() && known && main.is_some() && looked_for {
         return Ok(None);
     }
     let name = current.and_then(|current| current.secret_name.clone());

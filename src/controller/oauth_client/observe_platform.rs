@@ -31,7 +31,14 @@ fn turn(context: &Context, seen: &Observation) -> Turn {
         }
         return Turn::NotAsked;
     };
-    let Some(applied) = seen.policy.applied().filter(|_| wish.trigger != Trigger::Emergency) else { return Turn::Granted };
+    if wish.trigger == Trigger::Emergency {
+        return Turn::Granted;
+    }
+    if !super::decide::rotate::could_begin(&seen.object) {
+        context.fleet.leave(uid);
+        return Turn::NotAsked;
+    }
+    let Some(applied) = seen.policy.applied() else { return Turn::Granted };
     let most = applied.policy.max_concurrent as usize * if matches!(wish.rank, Rank::Urgent(_)) { 2 } else { 1 };
     context.fleet.claim(&Candidate { policy: &applied.key, uid, rank: wish.rank, most: most.max(1) }, seen.instant)
 }
@@ -55,6 +62,7 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         {
             memory.next_known = Some((revision, instant));
         }
+        memory.looked_for_rotation = true;
         memory.clone()
     });
     let mut seen = Observation {
@@ -162,8 +170,11 @@ async fn ask_platform(
         return Ok(());
     }
     let edited = status.synced_generation != seen.object.metadata.generation;
-    let rotates =
-        seen.current().is_some_and(|current| !current.is_published()) || seen.turn == Turn::Granted || seen.memory.refuted.is_some();
+    let lost = status.revision.is_some() && super::decide::published(seen).is_none();
+    let rotates = seen.current().is_some_and(|current| !current.is_published())
+        || seen.turn == Turn::Granted
+        || seen.memory.refuted.is_some()
+        || lost;
     let unsettled = status.client_id.is_none() || status.intent.is_some() || edited || rotates || seen.memory.missing_since.is_some();
     if unsettled || seen.memory.accepted.as_ref() != Some(circumstances) {
         let declared = declare(session, &seen.namespace_labels.clone(), seen).await?;
@@ -173,7 +184,8 @@ async fn ask_platform(
         if refused && seen.current().is_none() {
             return Ok(());
         }
-        context.memory.remember(&seen.ownership.uid, |memory| memory.accepted = Some(circumstances.clone()));
+        let accepted = (!refused).then(|| circumstances.clone());
+        context.memory.remember(&seen.ownership.uid, |memory| memory.accepted = accepted);
     }
     let scan_from = match (&status.intent, readiness(&seen.object, &seen.memory, &seen.epoch, &seen.times, seen.instant)) {
         (Some(intent), Readiness::Open(earliest)) if intent.operation == IntentOperation::Create => Some(earliest),

@@ -22,7 +22,7 @@ use crate::{
         GenesysOrganization,
         condition::whole_second,
         oauth_client::{
-            RetiringState,
+            DesiredState, RetiringState,
             rotation_status::{CurrentRotation, Trigger},
         },
         rotation_policy::RotationStrategy,
@@ -97,7 +97,9 @@ pub async fn roll_out(pass: &mut Pass<'_>, seen: &Observation, current: &Current
     }
     let revision = pass.status.revision.unwrap_or_default();
     let ending = if regenerated || current.trigger == Trigger::Emergency { Ending::AtOnce } else { Ending::AfterOverlap };
+    let resting = seen.object.spec.state == DesiredState::Inactive;
     if current.overlap.wait_for_rollouts
+        && !resting
         && ending == Ending::AfterOverlap
         && let Some(what) = rollouts::unfinished(pass, revision).await?
     {
@@ -127,7 +129,8 @@ pub async fn drain(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentRot
         return Ok(());
     }
     let former = current.former_client_id.clone().unwrap_or_default();
-    if seen.now < overlap_ends(current) {
+    // A client that is inactive by wish is not kept active for anybody.
+    if seen.now < overlap_ends(current) && seen.object.spec.state == DesiredState::Active {
         if let Some(opens) = closed_until(seen) {
             pass.note(format!("the former client obtains tokens until the window that opens at {}", whole_second(opens)));
             pass.again = Again::After(seen.time_to(opens).unwrap_or(ROLLOUT_LOOK).min(seen.times.resync));

@@ -19,6 +19,7 @@ use crate::{
         GenesysOAuthClient, GenesysOAuthClientStatus,
         condition::{ConditionType, Reason, find},
         oauth_client::{Effective, Intent},
+        rotation_policy::RotationStrategy,
     },
     controller::{
         context::Context,
@@ -101,6 +102,11 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Whether a rotation by Replace is under way whose credential is not published.
+    fn replaces(&self) -> bool {
+        current_rotation(&self.status).is_some_and(|current| current.strategy == RotationStrategy::Replace && !current.is_published())
+    }
+
     /// Whether what is issued now is the new credential of a rotation, which nobody uses yet.
     #[must_use]
     pub fn rotates_unseen(&self) -> bool {
@@ -165,7 +171,16 @@ impl<'a> Pass<'a> {
     /// The moment that the conditions will show.
     #[must_use]
     pub fn shown_moment(&self) -> Moment {
-        self.moment.clone().unwrap_or_else(|| moment_of_facts(&self.status, self.object.metadata.generation, self.object.spec.state))
+        let name = self.object.secret_name();
+        self.moment.clone().unwrap_or_else(|| match self.sight {
+            Sight::Lost if self.replaces() => {
+                Moment::SecretMissing(format!("Secret {name:?} is written anew when another client's credential is proven"))
+            }
+            Sight::Refuted if self.replaces() => Moment::CredentialRejected(format!(
+                "the platform refuses the credential in Secret {name:?}: another client's takes its place"
+            )),
+            _ => moment_of_facts(&self.status, self.object.metadata.generation, self.object.spec.state),
+        })
     }
 
     /// Goes on with the copy of the object that a write of ours returned.

@@ -62,6 +62,8 @@ pub enum Step {
     Rotate,
     /// Take the rotation that is under way back; with the token of the request.
     Abort(String),
+    /// Let the rotation go that is published, because its credential is lost: the old client works on for a while.
+    Abandon,
     /// Turn the rotation that is under way into an emergency; with the token of the request.
     Escalate(String),
     /// Note that requests were handled that ask for nothing that could be done.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::{
     api::{
@@ -63,8 +64,7 @@ pub fn named(
     };
     let fleet = policy.status.as_ref().map(|status| &status.fleet);
     let seen = policy.status.as_ref().is_some_and(|status| status.observed_generation == policy.metadata.generation);
-    let key = format!("GenesysRotationPolicy/{name}/{}", policy.metadata.uid.as_deref().unwrap_or_default());
-    view(policies, key, title, &policy.spec, fleet.filter(|_| seen), organization)
+    view(policies, key_of_policy(policy), title, &policy.spec, fleet.filter(|_| seen), organization)
 }
 
 /// The defaults of an organization, for objects that name no policy.
@@ -74,8 +74,30 @@ pub fn defaults(policies: &Policies, organization: &GenesysOrganization) -> Poli
     let name = organization.metadata.name.as_deref().unwrap_or_default();
     let fleet = organization.status.as_ref().and_then(|status| status.rotation.as_ref());
     let seen = organization.status.as_ref().is_some_and(|status| status.observed_generation == organization.metadata.generation);
-    let key = format!("GenesysOrganization/{name}/{}", organization.metadata.uid.as_deref().unwrap_or_default());
-    view(policies, key, format!("rotationDefaults of GenesysOrganization {name:?}"), spec, fleet.filter(|_| seen), Some(organization))
+    view(
+        policies,
+        key_of_defaults(organization),
+        format!("rotationDefaults of GenesysOrganization {name:?}"),
+        spec,
+        fleet.filter(|_| seen),
+        Some(organization),
+    )
+}
+
+/// What objects record of the policy that they follow: its kind, name and uid.
+#[must_use]
+pub fn key_of_policy(policy: &GenesysRotationPolicy) -> String {
+    key("GenesysRotationPolicy", &policy.metadata)
+}
+
+/// The same of the defaults of an organization.
+#[must_use]
+pub fn key_of_defaults(organization: &GenesysOrganization) -> String {
+    key("GenesysOrganization", &organization.metadata)
+}
+
+fn key(kind: &str, metadata: &ObjectMeta) -> String {
+    format!("{kind}/{}/{}", metadata.name.as_deref().unwrap_or_default(), metadata.uid.as_deref().unwrap_or_default())
 }
 
 fn view(
@@ -105,6 +127,18 @@ pub fn greatest_age(organization: Option<&GenesysOrganization>) -> Option<Durati
 }
 
 impl PolicyView {
+    /// All of it in words that change with it.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::NotReady(why) | Self::Unsound(why) => why.clone(),
+            Self::Applies(applied) => {
+                format!("{} since {} {:?} {:?}", applied.key, applied.effective_since, applied.halted, applied.policy.effective())
+            }
+        }
+    }
+
     /// The policy that applies.
     #[must_use]
     pub fn applied(&self) -> Option<&Applied> {

@@ -274,6 +274,11 @@ pub async fn store_again(pass: &mut Pass<'_>, seen: &Observation, credential: &C
         drop_former(pass, seen, jiff::Timestamp::MAX, 1).await?;
     }
     pass.status.binding = Some(Binding { name: name.clone() });
+    // What was refused was what stood there before.
+    pass.remember(|memory| {
+        memory.refuted = memory.refuted.filter(|_| written == Written::AsItWas);
+        memory.refused_since = memory.refused_since.filter(|_| written == Written::AsItWas);
+    });
     if written != Written::AsItWas {
         pass.event(EventType::Normal, "SecretWritten", &format!("Secret {name:?} was written again at revision {}", credential.revision))
             .await;

@@ -170,6 +170,7 @@ fn step_name(step: &super::plan::Step) -> &'static str {
         Step::Verify(_) => "verify",
         Step::Rotate => "rotate",
         Step::Abort(_) => "abort",
+        Step::Abandon => "abandon",
         Step::Escalate(_) => "escalate",
         Step::Decline(_) => "decline",
         Step::Follow(_) => "follow",

@@ -6,7 +6,8 @@ use kube::runtime::events::EventType;
 use tokio::time::Instant;
 
 use super::{
-    observation::{ClientView, Observation, Organization, current_rotation},
+    decide::MOST_RETIRING,
+    observation::{ClientView, Observation, Organization, SecretView, current_rotation},
     observe_platform::read_client,
     overlap,
     pass::Pass,
@@ -41,6 +42,9 @@ pub enum Ending {
 /// Brings the rotation that is under way a step further.
 pub async fn advance(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
     let Some(current) = current_rotation(&pass.status).cloned() else { return Ok(()) };
+    if seen.object.spec.state == DesiredState::Inactive && !current.is_published() && current.step != RotationStep::Regenerating {
+        return rotation_end::call_off(pass, seen, current, "spec.state became Inactive before the new credential was published").await;
+    }
     match current.step {
         RotationStep::Creating => {
             let why = match &seen.declared {
@@ -87,7 +91,8 @@ async fn prove(
     credential: &Credential,
 ) -> Result<bool, Error> {
     let revision = credential.revision;
-    if pass.remember(|memory| memory.next_proven) == Some(revision) {
+    let proven = pass.remember(|memory| memory.next_proven).filter(|(known, _)| *known == revision);
+    if proven.is_some_and(|(_, at)| at.elapsed() < seen.times.refutation) {
         return Ok(true);
     }
     let Some(secret) = credential.client_secret.clone() else { return Ok(false) };
@@ -96,7 +101,7 @@ async fn prove(
     match probe(&session.platform, &tried, platform_grant(seen.object.spec.grant_type), &session.organization_id).await {
         Probe::Proven => {
             pass.remember(|memory| {
-                memory.next_proven = Some(revision);
+                memory.next_proven = Some((revision, now));
                 memory.refused_since = None;
                 memory.undecided_since = None;
             });
@@ -162,6 +167,23 @@ fn undecided(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentRotation,
 }
 
 async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentRotation, credential: &Credential) -> Result<(), Error> {
+    if pass.status.retiring.len() >= MOST_RETIRING {
+        pass.note("it waits until one of the clients is gone that are on their way to deletion");
+        pass.again = Again::After(Duration::from_secs(60));
+        return Ok(());
+    }
+    if matches!(&seen.secret, SecretView::Ours(found) if found.credential.revision > credential.revision) {
+        // Somebody wrote a higher revision into the Secret, which is never written over: the new credential takes the next.
+        let revision = seen.highest_revision() + 1;
+        pass.commit_outcome(move |status| {
+            if let Some(current) = status.rotation.as_mut().and_then(|rotation| rotation.current.as_mut()) {
+                current.revision = Some(revision);
+            }
+        })
+        .await?;
+        pass.again = Again::After(Duration::ZERO);
+        return Ok(());
+    }
     set_step(&mut pass.status.rotation, RotationStep::Publishing);
     if !publish::copy(pass, seen, credential).await? {
         return Ok(());
@@ -171,6 +193,11 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
     let (credential, former) = (credential.clone(), current.former_client_id.clone());
     let synced = if matches!(seen.declared, Some(Ok(_))) { seen.object.metadata.generation } else { current.synced_generation };
     let published = (credential.client_id.clone(), credential.revision);
+    let issued_by = match current.trigger {
+        Trigger::Abort => current.former_issued_by,
+        Trigger::Repair => Some(IssuedBy::Creation),
+        _ => Some(IssuedBy::Rotation),
+    };
     pass.moment = None;
     pass.commit_outcome(move |status| {
         status.client_id = Some(credential.client_id.clone());
@@ -193,7 +220,7 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
             status.retiring.push(RetiringClient { client_id: former, state, since: now, deletion, delete_after: None });
         }
         let rotation = status.rotation.get_or_insert_default();
-        rotation.issued_by = Some(IssuedBy::Rotation);
+        rotation.issued_by = issued_by;
         if let Some(current) = &mut rotation.current {
             current.step = RotationStep::RollingOut;
             current.published_at = Some(now);
@@ -201,7 +228,7 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
     })
     .await?;
     let (client, revision) = published;
-    let instant = Instant::now();
+    let (instant, window) = (Instant::now(), seen.times.window);
     pass.remember(|memory| {
         memory.published = Some((revision, instant));
         memory.verified = Some((revision, instant));
@@ -210,7 +237,8 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
         memory.next_known = None;
         memory.next_proven = None;
         memory.edited_but_proven = None;
-        memory.verify_again = None;
+        memory.verify_again = memory.next_ambiguous.then(|| instant + window);
+        memory.next_ambiguous = false;
     });
     pass.sight = super::status::Sight::Whole;
     let note = format!("Secret {:?} now holds the credential of client {client} at revision {revision}", seen.object.secret_name());

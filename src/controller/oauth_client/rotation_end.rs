@@ -20,6 +20,7 @@ use crate::{
             DeletionTime, RetiringClient, RetiringState,
             rotation_status::{CurrentRotation, LastRotation, RotationResult, RotationStep, Trigger},
         },
+        rotation_policy::RotationStrategy,
     },
     controller::error::Error,
     secret::Credential,
@@ -90,15 +91,25 @@ fn end(status: &mut GenesysOAuthClientStatus) {
 /// The new credential can't be had: the old one stays in force, and a person is told why.
 pub async fn fail(pass: &mut Pass<'_>, seen: &Observation, why: &str) -> Result<(), Error> {
     let Some(current) = current_rotation(&pass.status).cloned() else { return Ok(()) };
+    if current.strategy == RotationStrategy::Replace && falls_back(current.trigger, why) {
+        return in_place(pass, seen, &current, why).await;
+    }
+    if current.client_id.is_some() && pass.status.retiring.len() >= MOST_RETIRING {
+        pass.note(format!("it failed ({why}), and ends when there is room for its client among those on their way to deletion"));
+        pass.again = Again::After(Duration::from_secs(60));
+        return Ok(());
+    }
     // Gone before the end is written down: whoever comes after a crash here finds the new credential lost, and fails again.
     rotation_store::remove(pass, seen).await?;
     let now = whole_second(seen.now);
     let why = why.to_owned();
     let (handled, recorded) = (pass.status.last_handled_rotate_request.clone(), why.clone());
     let ended = current.clone();
+    let verified_before = pass.status.verified_revision;
     pass.moment = None;
     pass.commit_outcome(move |status| {
         status.intent = None;
+        status.verified_revision = verified_before;
         status.last_handled_rotate_request.clone_from(&handled);
         end(status);
         retire_new(status, &ended, now);
@@ -109,6 +120,60 @@ pub async fn fail(pass: &mut Pass<'_>, seen: &Observation, why: &str) -> Result<
     forget(pass);
     tracing::warn!(target: "audit", object = %format!("{}/{}", seen.ownership.namespace, seen.ownership.name), trigger = ?current.trigger, %why, outcome = "failed", "rotation");
     pass.event(EventType::Warning, "RotationFailed", &format!("{why}; the old credential stays in force")).await;
+    // What can't wait for its next time is tried again with growing pauses.
+    pass.again = if current.trigger == Trigger::Repair { Again::Backoff } else { Again::After(Duration::ZERO) };
+    Ok(())
+}
+
+/// Whether the published client's secret is reset where a second client can't be had: an emergency waits for nobody, and where the Secret is
+/// lost or refused nobody has a credential to lose. An organization that is full is no reason to break those that still hold the old one.
+fn falls_back(trigger: Trigger, why: &str) -> bool {
+    match trigger {
+        Trigger::Emergency => true,
+        Trigger::Repair => !why.contains("auth.too.many.clients"),
+        _ => false,
+    }
+}
+
+/// Goes on by a reset of the published client's secret; the new client goes.
+async fn in_place(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentRotation, why: &str) -> Result<(), Error> {
+    rotation_store::remove(pass, seen).await?;
+    let now = whole_second(seen.now);
+    let (ended, kept) = (current.clone(), pass.status.rotation.clone());
+    let handled = pass.status.last_handled_rotate_request.clone();
+    pass.moment = None;
+    pass.commit_outcome(move |status| {
+        status.intent = None;
+        status.last_handled_rotate_request.clone_from(&handled);
+        retire_new(status, &ended, now);
+        status.rotation.clone_from(&kept);
+        if let Some(current) = status.rotation.as_mut().and_then(|rotation| rotation.current.as_mut()) {
+            current.strategy = RotationStrategy::Regenerate;
+            current.step = RotationStep::Regenerating;
+            current.client_id = None;
+            current.revision = None;
+            current.nonce = None;
+        }
+    })
+    .await?;
+    forget(pass);
+    pass.event(EventType::Warning, "ResetInPlace", &format!("{why}: the secret of the published client is reset instead")).await;
+    pass.again = Again::After(Duration::ZERO);
+    Ok(())
+}
+
+/// The published credential is lost, and no Secret holds it: the rotation is over, and the old client works on for a while.
+pub async fn abandon(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
+    let Some(current) = current_rotation(&pass.status).cloned() else { return Ok(()) };
+    rotation_store::remove(pass, seen).await?;
+    let now = whole_second(seen.now);
+    pass.commit_outcome(move |status| {
+        if current.step == RotationStep::RollingOut {
+            record(status, &current, RotationResult::Failed, "the new credential was lost after it was published", now);
+        }
+        end(status);
+    })
+    .await?;
     pass.again = Again::After(Duration::ZERO);
     Ok(())
 }
@@ -155,19 +220,24 @@ pub async fn succeed(pass: &mut Pass<'_>, seen: &Observation, ending: Ending) ->
 /// Takes the rotation back that is under way.
 pub async fn abort(pass: &mut Pass<'_>, seen: &Observation, value: &str) -> Result<(), Error> {
     let Some(current) = current_rotation(&pass.status).cloned() else { return Ok(()) };
-    if current.is_published() { give_back(pass, seen, &current, value).await } else { call_off(pass, seen, current, value).await }
+    if current.is_published() {
+        return give_back(pass, seen, &current, value).await;
+    }
+    pass.status.last_handled_abort_request = Some(value.to_owned());
+    call_off(pass, seen, current, "it was taken back before the new credential was published").await
 }
 
 /// Before the publish nobody knows the new credential: it goes.
-async fn call_off(pass: &mut Pass<'_>, seen: &Observation, current: CurrentRotation, value: &str) -> Result<(), Error> {
+pub async fn call_off(pass: &mut Pass<'_>, seen: &Observation, current: CurrentRotation, why: &str) -> Result<(), Error> {
     rotation_store::remove(pass, seen).await?;
     let now = whole_second(seen.now);
-    let handled = value.to_owned();
+    let (handled, why) = (pass.status.last_handled_abort_request.clone(), why.to_owned());
     pass.commit_outcome(move |status| {
-        status.last_handled_abort_request = Some(handled.clone());
+        status.last_handled_abort_request.clone_from(&handled);
+        status.intent = None;
         end(status);
         retire_new(status, &current, now);
-        record(status, &current, RotationResult::Aborted, "it was taken back before the new credential was published", now);
+        record(status, &current, RotationResult::Aborted, &why, now);
         pause(status, now);
     })
     .await?;
@@ -215,29 +285,40 @@ async fn give_back(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentRot
     Ok(())
 }
 
-/// Makes the rotation under way an emergency; one that is published already is ended first, for the next one to start.
+/// Makes the rotation under way an emergency. One that is published, or on its way back, is ended first, for the next one to start; so is the
+/// service of every client that drains.
 pub async fn escalate(pass: &mut Pass<'_>, seen: &Observation, value: &str) -> Result<(), Error> {
-    let Some(current) = current_rotation(&pass.status).cloned() else { return Ok(()) };
+    let current = current_rotation(&pass.status).cloned();
     let now = whole_second(seen.now);
     let (value, request) = (value.to_owned(), seen.requests.rotate.as_ref().map(|request| request.token.clone()));
-    if current.is_published() {
+    let goes_on = current.as_ref().is_some_and(|current| !current.is_published() && current.trigger != Trigger::Abort);
+    if !goes_on {
         rotation_store::remove(pass, seen).await?;
     }
     pass.commit_outcome(move |status| {
-        if current.is_published() {
-            for retiring in status.retiring.iter_mut().filter(|retiring| current.former_client_id.as_ref() == Some(&retiring.client_id)) {
-                retiring.state = RetiringState::Inactivating;
-                retiring.deletion = DeletionTime::AtOnce;
-                retiring.since = now;
-            }
-            end(status);
-        } else if let Some(current) = status.rotation.as_mut().and_then(|rotation| rotation.current.as_mut()) {
-            current.trigger = Trigger::Emergency;
-            current.request.clone_from(&request);
-            status.last_handled_rotate_request = Some(value.clone());
+        if let Some(overtaken) = current.as_ref().filter(|current| current.step != RotationStep::Draining && current.request.is_some()) {
+            record(status, overtaken, RotationResult::Aborted, "an emergency took its place", now);
         }
+        if goes_on {
+            if let Some(current) = status.rotation.as_mut().and_then(|rotation| rotation.current.as_mut()) {
+                current.trigger = Trigger::Emergency;
+                current.request.clone_from(&request);
+                status.last_handled_rotate_request = Some(value.clone());
+            }
+            return;
+        }
+        if let Some(current) = &current {
+            retire_new(status, current, now);
+        }
+        for retiring in status.retiring.iter_mut().filter(|retiring| retiring.state == RetiringState::Draining) {
+            retiring.state = RetiringState::Inactivating;
+            retiring.deletion = DeletionTime::AtOnce;
+            retiring.since = now;
+        }
+        end(status);
     })
     .await?;
+    forget(pass);
     pass.again = Again::After(Duration::ZERO);
     Ok(())
 }

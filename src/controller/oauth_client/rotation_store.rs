@@ -89,6 +89,7 @@ pub async fn store(pass: &mut Pass<'_>, seen: &Observation, credential: &Credent
 /// Writes down that the rotation Secret holds the credential of the intent.
 pub async fn finish(pass: &mut Pass<'_>, seen: &Observation, credential: &Credential, freshness: Freshness) -> Result<(), Error> {
     let generation = seen.object.metadata.generation;
+    let recovered = pass.status.intent.as_ref().is_some_and(|intent| intent.attempt > 1);
     let stored = credential.clone();
     pass.moment = None;
     pass.commit_outcome(move |status| {
@@ -110,6 +111,7 @@ pub async fn finish(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
         memory.undecided_since = None;
         memory.surplus = memory.surplus.take().filter(|id| *id != credential.client_id);
         memory.next_known = Some((credential.revision, now));
+        memory.next_ambiguous = recovered;
     });
     pass.again = Again::After(seen.times.roles);
     Ok(())

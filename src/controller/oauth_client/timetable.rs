@@ -137,7 +137,7 @@ pub fn timetable(object: &GenesysOAuthClient, view: &PolicyView, requests: &Requ
     }
     let applied = view.applied();
     if let Some(request) = &requests.rotate {
-        if applied.is_some_and(|applied| applied.policy.suspended) {
+        if request.urgency == Urgency::Usual && applied.is_some_and(|applied| applied.policy.suspended) {
             table.why_not = Some((Reason::Suspended, "the rotation policy is suspended: no rotation starts until it is not".to_owned()));
             return table;
         }

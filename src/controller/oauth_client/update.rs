@@ -62,22 +62,35 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
     })
 }
 
-/// Brings the clients that workloads use to what spec declares: those that drain, then the published one.
+/// Brings the clients that workloads use to what spec declares: the published one, then those that drain.
 pub async fn update(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
+    update_published(pass, seen).await?;
+    let Organization::Ready(_, session) = &seen.organization else { return Ok(()) };
+    if pass.status.synced_generation != seen.object.metadata.generation {
+        return Ok(());
+    }
+    let draining = pass.status.retiring.iter().filter(|retiring| retiring.state == RetiringState::Draining);
+    for id in draining.map(|retiring| retiring.client_id.clone()).collect::<Vec<_>>() {
+        if let Brought::Failed(why) = bring_to_spec(pass, seen, session, &id).await? {
+            // It is on its way out: what it lacks of the edit says nothing of the published one.
+            tracing::warn!(client = %id, %why, "a client that drains could not be brought to spec");
+            pass.event(
+                EventType::Warning,
+                "DrainingClientNotUpdated",
+                &format!("client {id}, which drains, was not brought to spec: {why}"),
+            )
+            .await;
+        }
+    }
+    Ok(())
+}
+
+async fn update_published(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
     let (ClientView::Present(client), Some(Ok(declared)), Organization::Ready(_, session)) =
         (&seen.client, &seen.declared, &seen.organization)
     else {
         return Ok(());
     };
-    let draining = pass.status.retiring.iter().filter(|retiring| retiring.state == RetiringState::Draining);
-    for id in draining.map(|retiring| retiring.client_id.clone()).filter(|id| *id != client.id).collect::<Vec<_>>() {
-        if let Brought::Failed(why) = bring_to_spec(pass, seen, session, &id).await? {
-            pass.moment =
-                Some(Moment::Updating(Delay::None, format!("client {id}, which drains, could not be brought to spec yet ({why})")));
-            pass.again = Again::Backoff;
-            return Ok(());
-        }
-    }
     let wished = seen.object.spec.state;
     let state = match wished {
         DesiredState::Active => ClientState::Active,

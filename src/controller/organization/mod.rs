@@ -1,5 +1,6 @@
 //! The controller of `GenesysOrganization`: wires watches to passes, keeps the sessions. Decides nothing.
 
+pub mod defaults;
 pub mod reconcile;
 pub mod status;
 
@@ -47,6 +48,7 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
             uses.map(|object| ObjectRef::from_obj(&*object)).collect::<Vec<_>>()
         })
         .reconcile_all_on(doubts)
+        .reconcile_all_on(context.fleet.followers.recounts())
         .graceful_shutdown_on(stop)
         .run(pass, on_error, context.clone());
     passes

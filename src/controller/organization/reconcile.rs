@@ -1,19 +1,23 @@
 //! One pass over a `GenesysOrganization` (talks to the network): reads the credential, logs in, says who that is, and keeps the session. Writes nothing to the platform.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
 use tokio::time::Instant;
 
-use super::status::{Login, Verdict, set_conditions};
+use super::{
+    defaults,
+    status::{Login, Verdict, set_conditions},
+};
 use crate::{
     api::{GenesysOrganization, GenesysOrganizationStatus, condition::Reason, rules},
     controller::{
         context::Context,
         error::{During as _, Error},
-        kubernetes::{replace_status, secrets},
-        memory::{Circumstances, Recollection, pause},
+        kubernetes::secrets,
+        memory::{Circumstances, Look, Recollection, pause},
+        rotation_policy::review::{Committed, commit},
         sessions::{Session, Sessions, Standing, opened_for},
     },
     genesys::{self, Budget, ClientCredential, CredentialError, Directory, Endpoints, ErrorClass, Platform, Scanner, Timeouts},
@@ -33,9 +37,13 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
     let mut status = object.status.clone().unwrap_or_default();
     let mut current = (*object).clone();
     if status.conditions.is_empty() {
-        current = commit_status(&context, &api, &current, &mut status, &Verdict::FirstVisit).await?;
+        let first = commit_status(&context, &api, &current, &mut status, &Verdict::FirstVisit).await?;
+        if let Committed::Done(written) = first {
+            current = written;
+        }
     }
     let uid = object.uid().unwrap_or_default();
+    let doubts = context.sessions.doubts();
     let secret = read_secret(&context, &current).await;
     let circumstances = Circumstances {
         generation: object.metadata.generation,
@@ -44,6 +52,14 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
     };
     if let Some(left) = context.memory.remember(&uid, |memory| memory.held_back(&circumstances, Instant::now())) {
         return Ok(Action::requeue(left));
+    }
+    let resync = context.settings.resync_interval.as_duration();
+    let serves = context.memory.recall(&uid).look_serves(&circumstances, doubts, resync, Instant::now());
+    if let (Some(left), Some(verdict)) = (serves, known_to_be_ready(&context, &current)) {
+        // The clients changed, and nothing else: the platform is not asked for that.
+        let again = commit_counted(&context, &api, &current, &mut status, verdict).await?;
+        context.memory.remember(&uid, Recollection::succeeded);
+        return Ok(Action::requeue(left.min(again)));
     }
     let (verdict, platform) = look(&context, &api, &current, &mut status, secret).await?;
     let failures = context.memory.recall(&uid).failures;
@@ -55,17 +71,22 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         Verdict::Waiting { message, .. } | Verdict::Stalled { message, .. } if lasting => context.sessions.close(&name, message, platform),
         _ => {}
     }
+    let well = matches!(verdict, Verdict::Ready { .. });
+    let mut again = resync;
     if lasting {
         announce(&context, &current, &verdict).await;
-        commit_status(&context, &api, &current, &mut status, &verdict).await?;
+        again = commit_counted(&context, &api, &current, &mut status, verdict).await?;
     }
     let fraction = context.chance.fraction();
-    Ok(Action::requeue(context.memory.remember(&uid, |memory| match verdict {
-        Verdict::Ready { .. } | Verdict::FirstVisit => {
+    Ok(Action::requeue(context.memory.remember(&uid, |memory| {
+        let now = Instant::now();
+        memory.looked = well.then(|| Look { at: now, circumstances: circumstances.clone(), doubts });
+        if well {
             memory.succeeded();
-            context.settings.resync_interval.as_duration()
+            again.min(resync)
+        } else {
+            memory.failed(&circumstances, fraction, now)
         }
-        _ => memory.failed(&circumstances, fraction, Instant::now()),
     })))
 }
 
@@ -74,22 +95,50 @@ async fn read_secret(context: &Context, object: &GenesysOrganization) -> Result<
     secrets(&context.client, &context.settings.operator_namespace).get_opt(&object.spec.credentials_secret_ref.name).await
 }
 
+/// The verdict without a look: the session works, and status says all that a look would.
+fn known_to_be_ready(context: &Context, object: &GenesysOrganization) -> Option<Verdict> {
+    let Standing::Ready(session) = context.sessions.standing(&object.name_any()) else { return None };
+    let status = object.status.as_ref()?;
+    let known = session.serves(object)
+        && status.organization_id.as_ref() == Some(&session.organization_id)
+        && status.client_id.as_deref() == Some(session.own_client_id());
+    status.organization_name.clone().filter(|_| known).map(|name| Verdict::Ready { name, remark: None })
+}
+
+/// Writes the status with the counts of `rotationDefaults`, and says how long they hold.
+async fn commit_counted(
+    context: &Context,
+    api: &Api<GenesysOrganization>,
+    object: &GenesysOrganization,
+    status: &mut GenesysOrganizationStatus,
+    verdict: Verdict,
+) -> Result<Duration, Error> {
+    let review = defaults::review(context, object);
+    let verdict = defaults::remarked(verdict, review.as_ref());
+    status.rotation = review.as_ref().map(|review| review.fleet.clone());
+    let committed = commit_status(context, api, object, status, &verdict).await?;
+    let Some(review) = review else { return Ok(context.settings.resync_interval.as_duration()) };
+    match committed {
+        Committed::Later(left) => Ok(left.min(review.again(context))),
+        Committed::Done(written) => {
+            defaults::tell(context, object, &written, &review).await;
+            Ok(review.again(context))
+        }
+    }
+}
+
 async fn commit_status(
     context: &Context,
     api: &Api<GenesysOrganization>,
     object: &GenesysOrganization,
     status: &mut GenesysOrganizationStatus,
     verdict: &Verdict,
-) -> Result<GenesysOrganization, Error> {
+) -> Result<Committed<GenesysOrganization>, Error> {
     status.observed_generation = object.metadata.generation;
     set_conditions(&mut status.conditions, verdict, object.metadata.generation, context.now());
-    if object.status.as_ref() == Some(status) {
-        return Ok(object.clone());
-    }
-    let mut written = object.clone();
-    written.status = Some(status.clone());
-    written.metadata.managed_fields = None;
-    replace_status(api, &written).await
+    let mut wished = object.clone();
+    wished.status = Some(status.clone());
+    commit(context, api, object, wished).await
 }
 
 async fn announce(context: &Context, object: &GenesysOrganization, verdict: &Verdict) {
@@ -97,7 +146,7 @@ async fn announce(context: &Context, object: &GenesysOrganization, verdict: &Ver
     let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let ready = find(conditions, ConditionType::Ready);
     match verdict {
-        Verdict::Ready { name } if ready.is_none_or(|ready| ready.status != "True") => {
+        Verdict::Ready { name, .. } if ready.is_none_or(|ready| ready.status != "True") => {
             tracing::info!(organization_name = %name, "logged in");
             context.events.publish(object, EventType::Normal, "LoggedIn", &format!("logged in to organization {name:?}")).await;
         }
@@ -120,7 +169,10 @@ async fn look(
     status: &mut GenesysOrganizationStatus,
     secret: Result<Option<Secret>, kube::Error>,
 ) -> Result<(Verdict, Option<Platform>), Error> {
-    let violations = rules::organization_violations(object);
+    // Defaults that can't be followed stop no more than what follows them: they are judged for themselves.
+    let mut judged = object.clone();
+    judged.spec.rotation_defaults = None;
+    let violations = rules::organization_violations(&judged);
     if !violations.is_empty() {
         return Ok((stalled(Reason::InvalidSpec, Login::NotTried, violations.join("; ")), None));
     }
@@ -235,7 +287,7 @@ async fn log_in(
     status.client_id = Some(candidate.credential.client_id.clone());
     if let Some(known) = candidate.known.as_ref().filter(|known| known.organization_id == organization.id && known.serves(object)) {
         tracing::debug!(version = known.version, "the session goes on");
-        return Ok(Verdict::Ready { name: organization.name });
+        return Ok(Verdict::Ready { name: organization.name, remark: None });
     }
     // The reads that every client needs are tried once, so that a missing permission is named here and not on each object.
     if let Err(error) = reads(platform).await {
@@ -251,7 +303,7 @@ async fn log_in(
         opened_for: opened_for(object),
     };
     context.sessions.open(&object.name_any(), session);
-    Ok(Verdict::Ready { name: organization.name })
+    Ok(Verdict::Ready { name: organization.name, remark: None })
 }
 
 async fn reads(platform: &Platform) -> Result<(), genesys::Error> {

@@ -14,6 +14,8 @@ pub enum Verdict {
     Ready {
         /// The organization's name on the platform.
         name: String,
+        /// What a person should know of its rotations nevertheless.
+        remark: Option<String>,
     },
     /// It waits for something that comes by itself.
     Waiting {
@@ -46,6 +48,13 @@ pub enum Login {
     Worked,
 }
 
+fn logged_in(name: &str, remark: Option<&str>) -> String {
+    match remark {
+        Some(remark) => format!("logged in to organization {name:?}; but {remark}"),
+        None => format!("logged in to organization {name:?}"),
+    }
+}
+
 /// The conditions of a verdict, laid over those that exist.
 pub fn set_conditions(conditions: &mut Vec<Condition>, verdict: &Verdict, generation: Option<i64>, now: Timestamp) {
     use Status::{False, True, Unknown};
@@ -66,8 +75,8 @@ pub fn set_conditions(conditions: &mut Vec<Condition>, verdict: &Verdict, genera
             (True, Reason::Creating, text("the operator begins")),
             unstalled,
         ],
-        Verdict::Ready { name } => [
-            (True, Reason::Available, format!("logged in to organization {name:?}")),
+        Verdict::Ready { name, remark } => [
+            (True, Reason::Available, logged_in(name, remark.as_deref())),
             worked,
             allowed,
             (False, Reason::Done, text("nothing is left to do")),
@@ -123,7 +132,7 @@ mod tests {
                 "Ready=U/Pending Authenticated=U/Pending PermissionsSufficient=U/Pending Reconciling=T/Creating Stalled=F/None",
             ),
             (
-                Verdict::Ready { name: "Acme".into() },
+                Verdict::Ready { name: "Acme".into(), remark: None },
                 "Ready=T/Available Authenticated=T/Authenticated PermissionsSufficient=T/PermissionsSufficient Reconciling=F/Done Stalled=F/None",
             ),
             (
@@ -150,5 +159,14 @@ mod tests {
         for (verdict, expected) in table {
             assert_eq!(line(&verdict), expected);
         }
+    }
+
+    #[test]
+    fn defaults_that_cannot_be_followed_leave_it_ready_and_are_told() {
+        let mut conditions = vec![];
+        let verdict = Verdict::Ready { name: "Acme".into(), remark: Some("rotationDefaults can't be followed".into()) };
+        set_conditions(&mut conditions, &verdict, Some(1), Timestamp::UNIX_EPOCH);
+        assert_eq!((conditions[0].status.as_str(), conditions[4].status.as_str()), ("True", "False"));
+        assert!(conditions[0].message.ends_with("but rotationDefaults can't be followed"), "{}", conditions[0].message);
     }
 }

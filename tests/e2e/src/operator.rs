@@ -50,6 +50,8 @@ pub struct Setup {
     pub endpoints: Vec<String>,
     /// Its waits.
     pub timing: Timing,
+    /// `--rollout-targets`: `forbidden` or `allowed`.
+    pub rollout_targets: &'static str,
 }
 
 /// One running operator. Dropping the last handle kills it.
@@ -100,5 +102,6 @@ pub fn arguments(setup: &Setup) -> Vec<String> {
     flag("--role-propagation", timing.roles);
     flag("--refutation-window", timing.refutation);
     flag("--resync-interval", timing.resync);
+    flag("--rollout-targets", setup.rollout_targets);
     all
 }

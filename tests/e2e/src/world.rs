@@ -145,6 +145,7 @@ impl World {
             organizations: Some(organizations),
             endpoints: vec![format!("{region}={platform},{platform}")],
             timing,
+            rollout_targets: "forbidden",
         };
         Ok(Self {
             harness: Arc::clone(harness),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{MOST_RETIRING, limited, published};
+use super::{MOST_RETIRING, limited, published, retirement_at};
 use crate::{
     api::{
-        GenesysOAuthClientStatus,
+        GenesysOAuthClient, GenesysOAuthClientStatus,
         condition::whole_second,
         oauth_client::{
-            DesiredState, RetiringState,
+            DesiredState, RetiringClient, RetiringState,
             rotation_status::{CurrentRotation, RecordedOverlap, RotationStep, Trigger},
         },
         rotation_policy::RotationStrategy,
@@ -68,10 +68,12 @@ pub(super) fn replaces_unseen(seen: &Observation) -> bool {
 
 /// The next step of the rotation that is under way.
 pub(super) fn go_on(seen: &Observation, current: &CurrentRotation) -> Part {
-    let refused = matches!(&seen.declared, Some(Err(_)));
+    let refused = matches!(&seen.declared, Some(Err(_))) && current.step == RotationStep::Creating;
+    let resting = seen.object.spec.state == DesiredState::Inactive;
+    let ends = refused || resting;
     match current.step {
-        // Without what spec declares no client can be created: the rotation ends here.
-        RotationStep::Creating if refused => Part::step(Step::Rotate),
+        // Without what spec declares no client can be created, and an inactive one needs none: the rotation ends here.
+        RotationStep::Creating | RotationStep::Verifying | RotationStep::Publishing if ends => Part::step(Step::Rotate),
         RotationStep::Creating => minting(seen, MintCall::Create { nonce: None }, None),
         RotationStep::Regenerating => match seen.status().client_id {
             Some(client_id) => {
@@ -92,8 +94,8 @@ pub(super) fn go_on(seen: &Observation, current: &CurrentRotation) -> Part {
         }
         RotationStep::RollingOut => Part { steps: vec![Step::Rotate], again: Again::After(LOOK), moment: None },
         RotationStep::Draining => match seen.time_to(overlap_minimum_ends(seen, current)) {
-            Some(wait) => Part::wait(wait.min(seen.times.resync)),
-            None => Part { steps: vec![Step::Rotate], again: Again::After(LOOK), moment: None },
+            Some(wait) if !resting => Part::wait(wait.min(seen.times.resync)),
+            _ => Part { steps: vec![Step::Rotate], again: Again::After(LOOK), moment: None },
         },
     }
 }
@@ -117,14 +119,32 @@ fn minting(seen: &Observation, call: MintCall, rotation: Option<Box<CurrentRotat
     Part { steps: plan.steps, again: plan.again, moment: plan.moment }
 }
 
-/// Whether a new rotation could begin: no client of the object but the published one works, and there is room for one more.
-fn has_room(status: &GenesysOAuthClientStatus) -> bool {
-    let active = status.retiring.iter().any(|retiring| match retiring.state {
+/// Whether a client on its way to deletion may still obtain tokens.
+fn still_works(retiring: &RetiringClient) -> bool {
+    match retiring.state {
         RetiringState::Draining => true,
         RetiringState::Inactivating => retiring.delete_after.is_none(),
         RetiringState::Deleting => false,
-    });
-    !active && status.retiring.len() < MOST_RETIRING
+    }
+}
+
+/// Whether a new rotation could begin: no client of the object but the published one works, and there is room for one more.
+fn has_room(status: &GenesysOAuthClientStatus) -> bool {
+    !status.retiring.iter().any(still_works) && status.retiring.len() < MOST_RETIRING
+}
+
+/// Whether a rotation that is wished could begin now, but for its turn.
+#[must_use]
+pub fn could_begin(object: &GenesysOAuthClient) -> bool {
+    let Some(status) = &object.status else { return false };
+    has_room(status) && status.synced_generation == object.metadata.generation && status.intent.is_none()
+}
+
+/// When there may be room again.
+fn room_at(seen: &Observation, status: &GenesysOAuthClientStatus) -> Again {
+    let next = status.retiring.iter().filter_map(|retiring| retirement_at(retiring, status)).min();
+    let wait = next.and_then(|at| seen.time_to(at)).unwrap_or(LOOK);
+    Again::After(wait.clamp(LOOK, seen.times.resync.max(LOOK)))
 }
 
 fn start(seen: &Observation) -> Part {
@@ -132,36 +152,64 @@ fn start(seen: &Observation) -> Part {
     let look = seen.timetable.next_look.map_or(Again::AtResync, |at| Again::After(seen.time_to(at).unwrap_or(LOOK).min(seen.times.resync)));
     let idle = Part { again: look, ..Part::nothing() };
     let Some(wish) = &seen.timetable.wish else { return idle };
-    if !has_room(&status) || status.synced_generation != seen.object.metadata.generation {
-        return Part { again: look.or(Again::After(LOOK)), ..idle };
+    if wish.trigger == Trigger::Emergency {
+        return emergency(seen, &status);
+    }
+    if !has_room(&status) {
+        return Part { again: look.or(room_at(seen, &status)), ..idle };
     }
     match seen.turn {
-        Turn::NotAsked => return Part { again: look.or(Again::After(LOOK)), ..idle },
+        // An edit that waits goes first; its own pauses lead to the next pass.
+        Turn::NotAsked => return idle,
         Turn::Waits(ahead) => {
             let rounds = u32::try_from(ahead / seen.places()).unwrap_or(u32::MAX).saturating_add(1);
             return Part::wait(USUAL_LENGTH.saturating_mul(rounds).min(LONGEST_TURN));
         }
         Turn::Granted => {}
     }
-    begin(seen, wish.trigger, seen.requests.rotate.as_ref())
+    begin(seen, wish.trigger, seen.requests.rotate.as_ref(), Place::Beside)
 }
 
-/// The rotation that repairs a credential that no Secret holds any more, or that the platform refuses.
-pub(super) fn repair(seen: &Observation) -> Part {
-    if has_room(&seen.status()) || seen.object.spec.state == DesiredState::Inactive {
-        begin(seen, Trigger::Repair, None)
-    } else {
-        Part { steps: vec![Step::Retire], again: Again::After(LOOK), moment: None }
+/// Whether the new credential is another client's, or the same one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Another client's, where the policy says Replace.
+    Beside,
+    /// The same client's: a second one can't be had.
+    InPlace,
+}
+
+/// Where a second client can be had for a rotation that can't wait.
+fn place(seen: &Observation, status: &GenesysOAuthClientStatus) -> Place {
+    let refused = matches!(&seen.declared, Some(Err(_)));
+    let resting = seen.object.spec.state == DesiredState::Inactive;
+    if refused || resting || status.retiring.len() >= MOST_RETIRING { Place::InPlace } else { Place::Beside }
+}
+
+/// The rotation of an emergency: other clients that still work go first, and nothing else is waited for.
+pub(super) fn emergency(seen: &Observation, status: &GenesysOAuthClientStatus) -> Part {
+    let Some(request) = &seen.requests.rotate else { return Part::nothing() };
+    if status.retiring.iter().any(|retiring| retiring.state == RetiringState::Draining) {
+        return Part::step(Step::Escalate(request.value.clone()));
     }
+    if status.retiring.iter().any(still_works) && place(seen, status) == Place::Beside {
+        return Part { steps: vec![Step::Retire], again: Again::After(Duration::ZERO), moment: None };
+    }
+    begin(seen, Trigger::Emergency, Some(request), place(seen, status))
 }
 
-fn begin(seen: &Observation, trigger: Trigger, request: Option<&Request>) -> Part {
+/// The rotation that repairs a credential that no Secret holds any more, or that the platform refuses. It waits for no room: what still
+/// works goes on for those that use it.
+pub(super) fn repair(seen: &Observation) -> Part {
+    begin(seen, Trigger::Repair, None, place(seen, &seen.status()))
+}
+
+fn begin(seen: &Observation, trigger: Trigger, request: Option<&Request>, place: Place) -> Part {
     let status = seen.status();
     let Some(client_id) = status.client_id.clone() else { return Part::nothing() };
-    // A client that is inactive by wish is not created anew for its credential alone.
-    let strategy = match seen.object.spec.state {
-        DesiredState::Inactive => RotationStrategy::Regenerate,
-        DesiredState::Active => seen.policy.strategy(&seen.object),
+    let strategy = match place {
+        Place::InPlace => RotationStrategy::Regenerate,
+        Place::Beside => seen.policy.strategy(&seen.object),
     };
     let rules = seen.policy.rules(&seen.object);
     let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
@@ -179,6 +227,7 @@ fn begin(seen: &Observation, trigger: Trigger, request: Option<&Request>) -> Par
         secret_name: (strategy == RotationStrategy::Replace).then(|| format!("{}{ROTATION_SUFFIX}", seen.object.secret_name())),
         former_client_id: Some(client_id.clone()),
         former_revision: status.revision,
+        former_issued_by: status.rotation.as_ref().and_then(|rotation| rotation.issued_by),
         ..CurrentRotation::new(strategy, trigger, request.map(|request| request.token.clone()), started_at)
     };
     let call = match strategy {
@@ -195,6 +244,14 @@ fn begin(seen: &Observation, trigger: Trigger, request: Option<&Request>) -> Par
 /// The step that answers a request which a rotation under way, or none, stands in the way of.
 fn answered(seen: &Observation) -> Option<Step> {
     let mut declined = vec![];
+    if let (Some(request), Some(current)) = (&seen.requests.rotate, seen.current())
+        && request.urgency == Urgency::Emergency
+        && current.trigger != Trigger::Emergency
+        && current.strategy == RotationStrategy::Replace
+    {
+        // It beats everything, also a request to take the rotation back.
+        return Some(Step::Escalate(request.value.clone()));
+    }
     if let Some(value) = &seen.requests.abort {
         let decline = |why: &str| Declined { asked: Asked::Abort, value: value.clone(), why: Some(why.to_owned()) };
         match seen.current() {
@@ -215,19 +272,9 @@ fn answered(seen: &Observation) -> Option<Step> {
             }
         }
     }
-    if let Some(request) = &seen.requests.rotate {
-        let decline = |why: &str| Declined { asked: Asked::Rotate, value: request.value.clone(), why: Some(why.to_owned()) };
-        match seen.current() {
-            _ if seen.object.spec.public_client => declined.push(decline("a public client has no secret that could be rotated")),
-            Some(current)
-                if request.urgency == Urgency::Emergency
-                    && current.trigger != Trigger::Emergency
-                    && current.strategy == RotationStrategy::Replace =>
-            {
-                return Some(Step::Escalate(request.value.clone()));
-            }
-            _ => {}
-        }
+    if let Some(request) = seen.requests.rotate.as_ref().filter(|_| seen.object.spec.public_client) {
+        let why = Some("a public client has no secret that could be rotated".to_owned());
+        declined.push(Declined { asked: Asked::Rotate, value: request.value.clone(), why });
     }
     (!declined.is_empty()).then_some(Step::Decline(declined))
 }

@@ -99,6 +99,16 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     Plan { steps, moment: standing.or(part.moment), again: again.or(part.again) }
 }
 
+/// What may be done where nothing is allowed: what is on its way to deletion goes.
+pub(super) fn retire_only(seen: &Observation) -> Plan {
+    let status = seen.status();
+    match next_retirement(seen, &status) {
+        Some(due) if due.is_zero() && status.intent.is_none() => Plan::steps(vec![Step::Retire], None, Again::AtResync),
+        Some(due) => Plan::steps(vec![], None, Again::After(due.min(seen.times.resync))),
+        None => Plan::steps(vec![], None, Again::AtResync),
+    }
+}
+
 /// Whether something beside the Secret is to carry the published credential and does not yet.
 #[must_use]
 pub fn follows(object: &GenesysOAuthClient, status: &GenesysOAuthClientStatus) -> bool {

@@ -47,6 +47,7 @@ fn words(seen: &Observation) -> String {
         Step::Verify(_) => "verify".to_owned(),
         Step::Rotate => "rotate".to_owned(),
         Step::Abort(value) => format!("abort {value}"),
+        Step::Abandon => "abandon".to_owned(),
         Step::Escalate(value) => format!("escalate {value}"),
         Step::Decline(declined) => format!("decline {}", declined.len()),
         Step::Follow(_) => "follow".to_owned(),

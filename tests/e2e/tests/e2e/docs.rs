@@ -38,6 +38,8 @@ const OPERATOR_NAMESPACE: &str = "genesys-oauth-operator";
 const TOUR: &str = "README.md";
 /// The one page that begins with an empty cluster.
 const TUTORIAL: &str = "docs/tutorial.md";
+/// The page whose reader has allowed the operator to restart workloads.
+const RESTARTS: &str = "docs/how-to/restart-workloads.md";
 /// The page whose `yaml` block lists the operator's rights.
 const RIGHTS: &str = "docs/explanation/security.md";
 /// Stands before the output of each block.
@@ -169,8 +171,9 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
     let crds = environment.path("crds").display().to_string();
     let lenient = if harness.keeps_rules { "--validate=true" } else { "--validate=false" };
     kubectl.ok(&["apply", lenient, "-f", &crds]).await?;
-    kubectl.wait("crd/genesysoauthclients.oauth.genesys-operator.io", "Established", "30s").await?;
-    kubectl.wait("crd/genesysorganizations.oauth.genesys-operator.io", "Established", "30s").await?;
+    for kind in ["genesysoauthclients", "genesysorganizations", "genesysrotationpolicies"] {
+        kubectl.wait(&format!("crd/{kind}.oauth.genesys-operator.io"), "Established", "30s").await?;
+    }
     let simulator = Simulator::start(environment, folder, &quick_settings(), &harness.http, reaper).await?;
     let setup = Setup {
         operator_namespace: OPERATOR_NAMESPACE.to_owned(),
@@ -178,6 +181,7 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
         organizations: None,
         endpoints: vec![format!("eu-central-1={0},{0}", simulator.url())],
         timing: Timing::QUICK,
+        rollout_targets: if page == RESTARTS { "allowed" } else { "forbidden" },
     };
     let kubeconfig = if page == TUTORIAL { plane.kubeconfig.clone() } else { limited(harness, &plane, &kubectl, folder).await? };
     let _operator = Operator::start(environment, &setup, &kubeconfig, &folder.join("operator.log"), reaper).await?;

@@ -1,0 +1,60 @@
+//! The controller of `GenesysRotationPolicy`: wires watches to passes. Decides nothing.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`reconcile`] | one pass over a policy (I/O) |
+//! | [`review`] | what a policy and an organization's `rotationDefaults` have in common (I/O) |
+//! | [`counts`] | how the clients stand, counted from their status (pure) |
+//! | [`status`] | the conditions of a policy (pure) |
+
+pub mod counts;
+pub mod reconcile;
+pub mod review;
+pub mod status;
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, future::BoxFuture};
+use kube::{
+    Api,
+    runtime::{Controller, controller, watcher},
+};
+use tracing::Instrument as _;
+
+use super::{Clients, Stop, context::Context, error::Error, oauth_client::Scope};
+use crate::api::GenesysRotationPolicy;
+
+/// Runs the controller of a scope until `stop` resolves and the passes under way are done.
+pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: Stop) {
+    let api = policies(&clients.watches, &scope);
+    let pass = |object: Arc<GenesysRotationPolicy>, context: Arc<Context>| {
+        let span = tracing::info_span!(
+            "policy",
+            namespace = object.metadata.namespace.as_deref().unwrap_or_default(),
+            name = object.metadata.name.as_deref().unwrap_or_default()
+        );
+        Box::pin(reconcile::reconcile(object, context).instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
+    };
+    let on_error =
+        |object: Arc<GenesysRotationPolicy>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
+    Controller::new(api, watcher::Config::default())
+        .with_config(controller::Config::default().concurrency(4))
+        .reconcile_all_on(context.fleet.followers.recounts())
+        .graceful_shutdown_on(stop)
+        .run(pass, on_error, context)
+        .for_each(|result| async move {
+            if let Err(controller::Error::QueueError(error)) = result {
+                tracing::warn!(%error, "a watch of the rotation policies failed; it is begun again");
+            }
+        })
+        .await;
+}
+
+/// The policies of a scope.
+#[must_use]
+pub fn policies(client: &kube::Client, scope: &Scope) -> Api<GenesysRotationPolicy> {
+    match scope {
+        Scope::Cluster => Api::all(client.clone()),
+        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
+    }
+}
