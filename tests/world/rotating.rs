@@ -26,10 +26,6 @@ impl World {
     /// Applies a policy to [`TEAM`], and waits until it holds.
     pub async fn declare_policy(&self, name: &str, spec: &Value) {
         self.apply(&objects::policy(name, spec));
-        // TODO until branch policy is merged
-        let generation = self.get(POLICIES, TEAM, name).expect("there")["metadata"]["generation"].clone();
-        let status = json!({ "status": { "observedGeneration": generation, "effectiveSince": self.simulator.now().to_string() } });
-        self.ask(http::Method::PATCH, &format!("{}/status", crate::world::path(POLICIES, name)), &status).await.expect("taken");
         self.until(&format!("policy {name} to hold"), |world| {
             let policy = world.get(POLICIES, TEAM, name)?;
             let seen = policy["status"]["observedGeneration"] == policy["metadata"]["generation"];
