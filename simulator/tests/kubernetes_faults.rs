@@ -128,6 +128,19 @@ async fn watch_events_get_lost_come_twice_late_or_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_that_joins_all_its_events_tells_them_in_the_end() {
+    let api = api();
+    let maps = maps(&api);
+    maps.create(&PostParams::default(), &map("a")).await.expect("made");
+    let version = api.resource_version();
+    for value in ["1", "2", "3"] {
+        set(&maps, "a", value).await;
+    }
+    api.plant(Fault::new(FaultKind::CoalesceEvents(Duration::from_secs(5))).verb(Verb::Watch).times(0));
+    assert_eq!(told(&maps, version, Duration::from_secs(20)).await, ["M:3"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_frozen_cache_thaws() {
     let api = api();
     let maps = maps(&api);

@@ -128,7 +128,7 @@ pub struct RotationPolicySpec {
     #[schemars(range(min = 1, max = 50))]
     pub failure_threshold: u32,
 
-    /// No rotation starts while this is true, not even one that is overdue or asked for.
+    /// No rotation starts while this is true, not even one that is overdue or asked for; only an emergency does.
     #[serde(default)]
     pub suspend: bool,
 }

@@ -33,6 +33,12 @@ impl Victim {
     }
 }
 
+fn unharmed(world: &World, victims: &[Victim]) {
+    for victim in victims {
+        victim.unharmed(world);
+    }
+}
+
 /// A client that a person made, and the operator's own.
 fn victims(world: &World) -> [Victim; 2] {
     let own = world.simulator.client(OPERATOR_CLIENT_ID).expect("the operator's own client");
@@ -65,10 +71,10 @@ fn a_forged_secret_takes_nobodys_client() {
             world.declare(NAME, &json!({ "suspend": false }));
             world.settles(NAME).await;
             assert_ne!(world.client_of(NAME).id, victim.client.id);
-            victims.iter().for_each(|victim| victim.unharmed(world));
+            unharmed(world, &victims);
             world.remove(CLIENTS, NAME).await;
             world.goes(NAME).await;
-            victims.iter().for_each(|victim| victim.unharmed(world));
+            unharmed(world, &victims);
         }
     });
 }
@@ -87,33 +93,37 @@ fn a_forged_intent_resets_nobodys_client() {
             });
             world.ask(Method::PUT, &format!("{}/status", path(CLIENTS, NAME)), &object).await.expect("the status is taken");
             world.client_shows(NAME, "Stalled=True/Conflict").await;
-            victims.iter().for_each(|victim| victim.unharmed(world));
+            unharmed(world, &victims);
             world.remove(CLIENTS, NAME).await;
             world.goes(NAME).await;
-            victims.iter().for_each(|victim| victim.unharmed(world));
+            unharmed(world, &victims);
         }
     });
 }
 
 #[test]
 fn an_edited_secret_of_ones_own_names_no_other_client() {
-    scenario(53, async |world| {
-        let victims = victims(world);
-        world.declare(NAME, &json!({}));
-        world.settles(NAME).await;
-        let own = world.client_of(NAME).id;
-        for victim in &victims {
-            let revision = world.object(NAME).and_then(|object| object["status"]["revision"].as_i64()).expect("a revision");
-            world.annotate("secrets", NAME, &json!({ CLIENT_ID: victim.client.id, REVISION: (revision + 1).to_string() })).await;
-            // A settled object is looked at again when something of it is written.
-            world.annotate(CLIENTS, NAME, &json!({ "example.com/touched": victim.client.id })).await;
-            let newer = |object: &Value| object["status"]["revision"].as_i64() > Some(revision + 1) && shows(object, "Ready=True");
-            world.until("a newer credential than the forged one", |world| world.object(NAME).filter(newer)).await;
+    // With a reset, and with a new client.
+    for scim in [true, false] {
+        scenario(53, async |world| {
+            let victims = victims(world);
+            world.declare(NAME, &json!({ "scim": scim }));
             world.settles(NAME).await;
-            assert_eq!(world.client_of(NAME).id, own);
-            victims.iter().for_each(|victim| victim.unharmed(world));
-        }
-    });
+            let own = world.client_of(NAME).id;
+            for victim in &victims {
+                let revision = world.object(NAME).and_then(|object| object["status"]["revision"].as_i64()).expect("a revision");
+                world.annotate("secrets", NAME, &json!({ CLIENT_ID: victim.client.id, REVISION: (revision + 1).to_string() })).await;
+                // A settled object is looked at again when something of it is written.
+                world.annotate(CLIENTS, NAME, &json!({ "example.com/touched": victim.client.id })).await;
+                let newer = |object: &Value| object["status"]["revision"].as_i64() > Some(revision + 1) && shows(object, "Ready=True");
+                world.until("a newer credential than the forged one", |world| world.object(NAME).filter(newer)).await;
+                world.until_rotations_end().await;
+                world.settles(NAME).await;
+                assert!(!scim || world.client_of(NAME).id == own, "a reset keeps the client");
+                unharmed(world, &victims);
+            }
+        });
+    }
 }
 
 #[test]

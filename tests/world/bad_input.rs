@@ -15,7 +15,7 @@ use crate::{
 /// A spec that breaks a rule, and words of the message that the rule gives.
 fn broken() -> Vec<(&'static str, Value, &'static str)> {
     let of = |base: fn(&'static str) -> Value| move |name: &'static str, changes: Value| with_spec(base(name), &changes);
-    let (service, app) = (of(|name| service(name)), of(|name| web_app(name)));
+    let (service, app) = (of(service), of(web_app));
     vec![
         ("no-roles", service("no-roles", json!({ "roles": null })), "list at least one in spec.roles"),
         ("scopes-on-service", service("scopes-on-service", json!({ "scopes": ["users"] })), "remove it and list spec.roles"),

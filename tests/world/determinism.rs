@@ -46,7 +46,7 @@ fn the_same_seed_repeats_a_run_without_trouble() {
 
 #[test]
 fn the_same_seed_repeats_a_run_with_crashes() {
-    for seed in 1..5 {
+    for seed in 1..3 {
         scenario(seed, async |world| {
             let arc = world.clone();
             three_clients(world, async |world| {
@@ -67,7 +67,7 @@ fn the_same_seed_repeats_a_run_with_crashes() {
 
 #[test]
 fn the_same_seed_repeats_a_run_with_lost_answers() {
-    for seed in 1..5 {
+    for seed in 1..3 {
         scenario(seed, async |world| {
             three_clients(world, async |world| {
                 for verb in [Verb::Get, Verb::Update, Verb::Patch, Verb::Watch, Verb::List] {
@@ -85,6 +85,6 @@ fn the_same_seed_repeats_a_run_with_lost_answers() {
 
 #[test]
 fn another_seed_gives_another_order() {
-    let hashes: BTreeSet<String> = (0..6).map(|seed| once(seed, async |world| three_clients(world, async |_| ()).await).1.hash()).collect();
-    assert_eq!(hashes.len(), 6);
+    let hashes: BTreeSet<String> = (0..4).map(|seed| once(seed, async |world| three_clients(world, async |_| ()).await).1.hash()).collect();
+    assert_eq!(hashes.len(), 4);
 }

@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use genesys_cloud_simulator::{Fault, Operation};
+use genesys_cloud_simulator::{
+    Fault, Operation,
+    kubernetes::{self, FaultKind, Verb},
+};
+use genesys_oauth_operator::api::GROUP;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -124,6 +128,31 @@ fn counts_move_by_time_alone() {
 }
 
 #[test]
+fn a_process_that_has_not_seen_its_clients_yet_counts_none_away() {
+    scenario(80, async |world| {
+        declare_policy(world, &json!({ "interval": "30d" }));
+        world.declare_organization(&json!({ "rotationDefaults": { "interval": "30d" } }));
+        declare_follower(world, "billing");
+        world.declare("other", &json!({}));
+        booked(world, &["billing", "other"]).await;
+        counted(world, 1, status).await;
+        counted(world, 1, defaults).await;
+        world.kill();
+        let before = world.writes();
+        let refused =
+            |world: &World| world.kubernetes.log().iter().filter(|request| request.resource == CLIENTS && request.status == 503).count();
+        world
+            .kubernetes
+            .plant(kubernetes::Fault::new(FaultKind::Status(503)).verb(Verb::List).resource(GROUP, CLIENTS).user(OPERATOR).times(4));
+        world.start();
+        world.until("the lists to be refused", |world| (refused(world) == 4).then_some(())).await;
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(world.writes(), before, "it writes what it does not know");
+        assert_eq!((&status(world)["clients"], &defaults(world)["clients"]), (&json!(1), &json!(1)));
+    });
+}
+
+#[test]
 fn windows_that_open_too_seldom_stall_a_policy_until_it_is_corrected() {
     scenario(73, async |world| {
         let sound = json!({ "interval": "10d", "maxAge": "20d" });
@@ -181,7 +210,9 @@ fn rotations_that_fail_halt_a_policy_until_one_succeeds_by_request() {
     scenario(75, async |world| {
         let names = ["a", "b", "c"];
         declare_policy(world, &json!({ "interval": "4h", "maxAge": "8h", "failureThreshold": 2 }));
-        names.iter().for_each(|name| declare_follower(world, name));
+        for name in &names {
+            declare_follower(world, name);
+        }
         booked(world, &names).await;
         let ids = |world: &World| names.map(|name| world.object(name).expect("there")["status"]["clientId"].clone());
         let before = ids(world);

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use genesys_cloud_simulator::{Fault, FaultKind, Operation};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     objects::{self, TEAM},
-    scenario::scenario,
+    scenario::{once, scenario},
+    world::Plan,
 };
 
 const CLIENTS: &str = "genesysoauthclients";
@@ -27,7 +29,7 @@ fn a_client_is_created_edited_and_deleted() {
 
 #[test]
 fn a_settled_world_is_written_to_by_nobody_for_a_day() {
-    scenario(2, async |world| {
+    once(2, async |world| {
         world.declare("billing", &json!({}));
         world.settles("billing").await;
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -46,7 +48,7 @@ fn a_settled_world_is_written_to_by_nobody_for_a_day() {
 fn many_clients_of_several_namespaces_live_side_by_side() {
     scenario(3, async |world| {
         world.apply(&objects::namespace("team-b"));
-        let names: Vec<String> = (0..12).map(|number| format!("client-{number}")).collect();
+        let names: Vec<String> = (0..6).map(|number| format!("client-{number}")).collect();
         let places: Vec<(&str, &str)> =
             [TEAM, "team-b"].into_iter().flat_map(|team| names.iter().map(move |name| (team, name.as_str()))).collect();
         for place in &places {
@@ -66,7 +68,7 @@ fn many_clients_of_several_namespaces_live_side_by_side() {
         for (number, place) in places.iter().enumerate() {
             if number % 2 == 0 { world.goes(*place).await } else { world.settles(*place).await }
         }
-        assert_eq!(world.simulator.other_clients().len(), 12);
+        assert_eq!(world.simulator.other_clients().len(), 6);
     });
 }
 
@@ -87,5 +89,23 @@ fn a_client_that_goes_while_its_reset_is_pending_is_created_anew() {
         assert!(world.simulator.remove_client(&first));
         world.settles("billing").await;
         assert_ne!(world.client_of("billing").id, first);
+    });
+}
+
+#[test]
+fn an_install_for_one_namespace_works_no_other() {
+    scenario(Plan::new(6).flag("--watch-namespace=team-a"), async |world| {
+        world.apply(&objects::namespace("team-b"));
+        world.declare("billing", &json!({ "scim": true }));
+        world.declare(("team-b", "billing"), &json!({}));
+        world.settles("billing").await;
+        // Such an install watches its Secrets: one that goes is seen at once, not at the next look.
+        world.remove("secrets", "billing").await;
+        let since = Instant::now();
+        world.until("the Secret to be back", |world| world.held("billing")).await;
+        assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
+        world.settles("billing").await;
+        let other = world.object(("team-b", "billing")).expect("the object");
+        assert!(other["status"].is_null() && world.clients_of(("team-b", "billing")).is_empty());
     });
 }

@@ -80,7 +80,8 @@ impl World {
     /// All conditions of all objects, for messages.
     fn told(&self) -> String {
         let objects = self.list("genesysoauthclients").into_iter().chain(self.list("genesysorganizations"));
-        objects.map(|object| format!("\n{}: {}", object["metadata"]["name"], summary(Some(&object)))).collect()
+        let lines: Vec<String> = objects.map(|object| format!("{}: {}", object["metadata"]["name"], summary(Some(&object)))).collect();
+        lines.join("\n")
     }
 
     /// Waits until a client's object shows `Type=Status` or `Type=Status/Reason`.

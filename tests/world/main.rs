@@ -9,6 +9,7 @@ mod attacks;
 mod bad_input;
 mod crash;
 mod determinism;
+mod figures;
 mod fleets;
 mod lifecycle;
 mod look;

@@ -45,6 +45,8 @@ pub type End = Arc<dyn Fn() + Send + Sync>;
 pub struct Wires {
     /// The Kubernetes API.
     pub kubernetes: Kubernetes,
+    /// The platform.
+    router: axum::Router,
     /// The one way to both.
     pub turnstile: Arc<Turnstile>,
     /// Calls of the platform so far.
@@ -53,8 +55,6 @@ pub struct Wires {
     pub end: Mutex<Option<(u64, End)>>,
     /// Of which call of the platform the answer is lost.
     pub loss: Mutex<Option<u64>>,
-    /// The platform as it is served.
-    router: axum::Router,
     /// Secrets and tokens that an operator was given.
     secrets: Mutex<BTreeSet<String>>,
     /// Where one of them went that it must not go.
@@ -65,12 +65,12 @@ impl Wires {
     /// Ways to both APIs.
     pub fn new(kubernetes: Kubernetes, simulator: &Simulator, turnstile: Arc<Turnstile>) -> Self {
         Self {
+            router: simulator.router(),
             kubernetes,
             turnstile,
             calls: AtomicU64::new(0),
             end: Mutex::default(),
             loss: Mutex::default(),
-            router: simulator.router(),
             secrets: Mutex::new(BTreeSet::from([OPERATOR_CLIENT_SECRET.to_owned()])),
             leaks: Mutex::default(),
         }

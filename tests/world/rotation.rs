@@ -102,8 +102,10 @@ fn an_emergency_in_the_overlap_ends_both_old_credentials() {
 fn a_lost_secret_is_replaced_with_overlap() {
     scenario(36, async |world| {
         let former = settled(world).await;
+        let lost = world.held(NAME).expect("a credential");
         world.remove("secrets", NAME).await;
         world.until("the Secret to be back", |world| world.published(NAME)).await;
+        assert!(world.works(&lost));
         assert_eq!(world.state_of(&former), Some(ClientState::Active), "workloads that hold the old secret go on");
         assert_eq!(world.status(NAME)["rotation"]["repairs"], 1);
         world.until_rotations_end().await;

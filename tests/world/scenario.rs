@@ -14,11 +14,10 @@ use crate::{
     world::{Plan, World},
 };
 
-/// Longer than the longest pause after a failure and than the time between two looks at an object.
-const QUIET: Duration = Duration::from_secs(660);
+/// Longer than the longest pause after a failure.
+const QUIET: Duration = Duration::from_secs(330);
 /// How long a second operator is watched: it looks at every object at its start, and once more after that.
-const SECOND_LOOK: Duration = Duration::from_secs(700);
-
+const SECOND_LOOK: Duration = Duration::from_secs(640);
 /// The most requests of the Kubernetes API at rest, for each object, in the time of a second look.
 const CALM: usize = 60;
 
@@ -117,10 +116,10 @@ pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T)
 }
 
 /// Tells a story twice from the same seed, and demands the same run.
-pub fn scenario(plan: impl Into<Plan>, story: impl AsyncFn(&Arc<World>)) {
+pub fn scenario(plan: impl Into<Plan>, mut story: impl AsyncFnMut(&Arc<World>)) {
     let plan = plan.into();
-    let ((), one) = once(plan.clone(), &story);
-    let ((), two) = once(plan, &story);
+    let ((), one) = once(plan.clone(), &mut story);
+    let ((), two) = once(plan, story);
     assert!(one == two, "the same seed gave another run; {}", one.parting(&two));
 }
 

@@ -289,11 +289,13 @@ impl Watch {
         match events {
             Ok(mut events) => {
                 events.retain(|event| frozen.is_none_or(|frozen| event.resource_version <= frozen));
-                if self.coalescing {
-                    self.coalescing = false;
+                let joined = self.coalescing;
+                if joined {
                     events = coalesced(events);
                 }
                 self.take(events);
+                // What was joined is told, whatever fault still waits.
+                self.coalescing &= !joined;
             }
             Err(compacted) => self.fail(&ApiError::too_old(self.cursor, compacted.oldest)),
         }
@@ -319,7 +321,7 @@ impl Watch {
                     self.held_until = Some(Instant::now() + by);
                     return;
                 }
-                Some(FaultKind::CoalesceEvents(during)) => {
+                Some(FaultKind::CoalesceEvents(during)) if !self.coalescing => {
                     self.coalescing = true;
                     self.held_until = Some(Instant::now() + during);
                     return;

@@ -36,7 +36,7 @@ pub struct RotationStatus {
     /// When a scheduled rotation is tried again after a failure or an abort.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// The credential on its way through integration credentials and rollout targets, counted in repairs of a lost Secret.
+    /// How often a credential was issued because the Secret was lost, or the platform refused what it held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repairs: Option<i64>,
 }

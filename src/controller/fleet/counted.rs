@@ -64,7 +64,10 @@ fn parts<K: Counted>(object: &K) -> (K, Option<FleetStatus>) {
 }
 
 /// What the clients' controller last saw of the objects of a kind, so that a write of counts wakes nobody: they change while clients are worked.
-pub struct News<K>(Mutex<HashMap<(Option<String>, Option<String>), K>>);
+pub struct News<K>(Mutex<HashMap<Place, K>>);
+
+/// Namespace and name of an object.
+type Place = (Option<String>, Option<String>);
 
 impl<K> Default for News<K> {
     fn default() -> Self {

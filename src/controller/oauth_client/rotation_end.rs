@@ -11,6 +11,7 @@ use super::{
     plan::{Again, Asked, Declined},
     rotate::{Ending, set_step},
     rotation_store,
+    timetable::token_of,
 };
 use crate::{
     api::{
@@ -341,7 +342,7 @@ pub async fn decline(pass: &mut Pass<'_>, seen: &Observation, declined: &[Declin
             if one.asked == Asked::Rotate {
                 let now = whole_second(seen.now);
                 let strategy = seen.policy.strategy(&seen.object);
-                let refused = CurrentRotation::new(strategy, Trigger::Request, Some(one.value.clone()), now);
+                let refused = CurrentRotation::new(strategy, Trigger::Request, Some(token_of(&one.value)), now);
                 record(&mut pass.status, &refused, RotationResult::Refused, why, now);
             }
         }

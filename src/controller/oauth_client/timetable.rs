@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
+    decide::rotate::could_begin,
     observation::current_rotation,
     policy::{PolicyView, dates_of},
 };
@@ -49,6 +50,12 @@ pub struct Request {
     pub urgency: Urgency,
 }
 
+/// The token in the value of a request's annotation.
+#[must_use]
+pub fn token_of(value: &str) -> String {
+    value.strip_suffix(EMERGENCY).unwrap_or(value).to_owned()
+}
+
 /// How urgent a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
@@ -66,11 +73,8 @@ pub fn requests(annotations: &BTreeMap<String, String>, status: &GenesysOAuthCli
         (!value.is_empty() && Some(&value) != handled.as_ref()).then_some(value)
     };
     let rotate = value(ROTATE_ANNOTATION, &status.last_handled_rotate_request).map(|value| {
-        let (token, urgency) = match value.strip_suffix(EMERGENCY) {
-            Some(token) => (token.to_owned(), Urgency::Emergency),
-            None => (value.clone(), Urgency::Usual),
-        };
-        Request { value, token, urgency }
+        let urgency = if value.ends_with(EMERGENCY) { Urgency::Emergency } else { Urgency::Usual };
+        Request { token: token_of(&value), value, urgency }
     });
     Requests { rotate, abort: value(ABORT_ANNOTATION, &status.last_handled_abort_request) }
 }
@@ -133,8 +137,13 @@ pub fn timetable(object: &GenesysOAuthClient, view: &PolicyView, requests: &Requ
     let at_work = current_rotation(status).is_some() || status.client_id.is_none() || status.revision.is_none();
     let resting = object.spec.state == DesiredState::Inactive || status.applied_state == Some(DesiredState::Inactive);
     if object.spec.public_client || at_work || resting {
+        if resting && requests.rotate.is_some() {
+            let message = "the rotation that was asked for waits until spec.state is Active".to_owned();
+            table.why_not = Some((Reason::Idle, message));
+        }
         return table;
     }
+    table.why_not = ended(status, now);
     let applied = view.applied();
     if let Some(request) = &requests.rotate {
         if request.urgency == Urgency::Usual && applied.is_some_and(|applied| applied.policy.suspended) {
@@ -146,6 +155,10 @@ pub fn timetable(object: &GenesysOAuthClient, view: &PolicyView, requests: &Requ
             Urgency::Emergency => Trigger::Emergency,
         };
         table.wish = Some(Wish { trigger, rank: Rank::Requested(status.issued_at.unwrap_or(now)) });
+        if !could_begin(object) {
+            let message = "the rotation that was asked for waits: an edit is applied first, or a former client still works".to_owned();
+            table.why_not = Some((Reason::WaitingForTurn, message));
+        }
         return table;
     }
     let (Some(applied), Some(dates)) = (applied, dates) else { return table };
@@ -165,12 +178,7 @@ pub fn timetable(object: &GenesysOAuthClient, view: &PolicyView, requests: &Requ
         );
         table.why_not = Some((Reason::Halted, message));
     } else if let Some(again) = rotation.retry_at.map(|retry| retry_time(retry, status, &dates)).filter(|again| now < *again) {
-        let last = status.last_rotation.as_ref();
-        let aborted = last.is_some_and(|last| last.result == RotationResult::Aborted);
-        let (reason, what) = if aborted { (Reason::Aborted, "was taken back") } else { (Reason::Failed, "failed") };
-        let cause = last.map(|last| last.message.clone()).unwrap_or_default();
-        let message = format!("the last rotation {what} ({cause}); the next one starts after {}", whole_second(again));
-        table.why_not = Some((reason, message));
+        table.why_not = said(status, again);
         table.next_look = Some(table.next_look.map_or(again, |next| next.min(again)));
     } else if turn == rotation::Turn::WaitingForWindow {
         let opens = schedule.windows.next_open(now).map_or(dates.force_at, |opens| opens.min(dates.force_at));
@@ -181,6 +189,25 @@ pub fn timetable(object: &GenesysOAuthClient, view: &PolicyView, requests: &Requ
         table.wish = Some(Wish { trigger: Trigger::Schedule, rank });
     }
     table
+}
+
+/// What is to be said of a rotation that failed or was taken back, until the next scheduled one may start.
+fn ended(status: &GenesysOAuthClientStatus, now: Timestamp) -> Option<(Reason, String)> {
+    let again = status.rotation.as_ref()?.retry_at.filter(|again| now < *again)?;
+    said(status, again)
+}
+
+fn said(status: &GenesysOAuthClientStatus, again: Timestamp) -> Option<(Reason, String)> {
+    let last = status.last_rotation.as_ref()?;
+    let (reason, what) = match last.result {
+        RotationResult::Aborted => (Reason::Aborted, "was taken back"),
+        RotationResult::Failed => (Reason::Failed, "failed"),
+        RotationResult::Succeeded | RotationResult::Refused => return None,
+    };
+    Some((
+        reason,
+        format!("the last rotation {what} ({}); a scheduled one starts after {} at the earliest", last.message, whole_second(again)),
+    ))
 }
 
 /// When a rotation is tried again that failed or was taken back: at its own time, but at the latest when it becomes urgent.

@@ -135,12 +135,12 @@ fn outcomes(object: &GenesysOAuthClient, books: &RotationStatus) -> Vec<Outcome>
 /// What a rotation tells of its fleet: what began it, and whether it succeeded.
 fn outcome(last: &LastRotation) -> Option<(rotation::Trigger, bool)> {
     match (last.result, last.trigger) {
-        (RotationResult::Aborted | RotationResult::Refused, _) | (_, Trigger::Abort) => None,
         (RotationResult::Succeeded, Trigger::Request | Trigger::Emergency) => Some((rotation::Trigger::Request, true)),
         // A repair shows that credentials can be had, but no person has looked.
         (RotationResult::Succeeded, Trigger::Schedule | Trigger::Repair) => Some((rotation::Trigger::Schedule, true)),
         (RotationResult::Failed, Trigger::Schedule) => Some((rotation::Trigger::Schedule, false)),
-        (RotationResult::Failed, Trigger::Request | Trigger::Emergency | Trigger::Repair) => None,
+        // What a person took back or asked for in vain tells nothing of the schedule.
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Measures what create, update and delete cost, and the operator at rest. It must not fail on a figure: it only measures.
 
+pub mod conformance;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,15 +16,43 @@ use crate::runner::{Filter, say};
 use crate::wait::{holds, until};
 use crate::world::{Plan, Route, World};
 
+/// What a figure should be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Goal {
+    /// Nobody set one.
+    None,
+    /// This or less.
+    AtMost(f64),
+    /// This or more.
+    AtLeast(f64),
+}
+
+impl Goal {
+    fn is_kept(self, value: f64) -> bool {
+        match self {
+            Self::None => true,
+            Self::AtMost(most) => value <= most,
+            Self::AtLeast(least) => value >= least,
+        }
+    }
+
+    fn shown(self, unit: &str) -> String {
+        match self {
+            Self::None => "-".to_owned(),
+            Self::AtMost(most) => format!("<={most}{unit}"),
+            Self::AtLeast(least) => format!(">={least}{unit}"),
+        }
+    }
+}
+
 /// Prints a figure: `ok` where it keeps its goal, `short` where it does not, `ok` without a goal.
-fn figure(filter: &Filter, name: &str, value: f64, unit: &str, goal: Option<f64>) {
+pub(crate) fn figure(filter: &Filter, name: &str, value: f64, unit: &str, goal: Goal) {
     if !filter.wants(name) {
         return;
     }
-    let word = if goal.is_none_or(|goal| value <= goal) { "ok" } else { "short" };
-    let goal = goal.map_or_else(|| "-".to_owned(), |goal| format!("<={goal}{unit}"));
+    let word = if goal.is_kept(value) { "ok" } else { "short" };
     let shown = if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") };
-    say(&format!("{word} {name} {shown}{unit} {goal}"));
+    say(&format!("{word} {name} {shown}{unit} {}", goal.shown(unit)));
 }
 
 /// What a piece of work cost, in the units of the price list.
@@ -68,7 +98,7 @@ pub async fn create(harness: &Arc<Harness>, filter: &Filter) -> Result<()> {
     done(&world, "first").await?;
     at_rest(&world).await?;
     let operator = world.operator()?;
-    figure(filter, "create.memory.objects-1", mebibytes(operator.process.resident_kib()?), "MiB", None);
+    figure(filter, "create.memory.objects-1", mebibytes(operator.process.resident_kib()?), "MiB", Goal::None);
 
     let begun = Instant::now();
     let calls = measured(&world, async {
@@ -79,7 +109,7 @@ pub async fn create(harness: &Arc<Harness>, filter: &Filter) -> Result<()> {
     // Finalizer, first status, intent, Secret, status, verified status.
     report(filter, "create.create", &cost(&calls), [Some(1), Some(1), Some(6)]);
     // `measured` rests for a while at the end, which is not the operator's time.
-    figure(filter, "create.time.apply-to-ready", took.saturating_sub(REST).as_secs_f64(), "s", None);
+    figure(filter, "create.time.apply-to-ready", took.saturating_sub(REST).as_secs_f64(), "s", Goal::None);
 
     let calls = measured(&world, async {
         world.apply(&with_spec(manifest.clone(), &json!({ "accessTokenValiditySeconds": 7200 }))).await?;
@@ -130,7 +160,7 @@ fn report(filter: &Filter, name: &str, cost: &Cost, [platform, token, kubernetes
         ("kubernetes-events", cost.events, None),
     ];
     for (row, value, goal) in rows {
-        figure(filter, &format!("{name}.{row}"), value.into(), "", goal.map(f64::from));
+        figure(filter, &format!("{name}.{row}"), value.into(), "", goal.map_or(Goal::None, |goal| Goal::AtMost(f64::from(goal))));
     }
 }
 
@@ -149,9 +179,9 @@ async fn memory(harness: &Arc<Harness>, filter: &Filter) -> Result<()> {
     world.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items })).await?;
     let timeout = "--timeout=300s";
     world.kubectl.ok(&["wait", "goc", "--all", "--for=condition=Ready", timeout]).await?;
-    figure(filter, &format!("create.time.objects-{OBJECTS}"), begun.elapsed().as_secs_f64(), "s", None);
+    figure(filter, &format!("create.time.objects-{OBJECTS}"), begun.elapsed().as_secs_f64(), "s", Goal::None);
     at_rest(&world).await?;
-    figure(filter, &name, mebibytes(world.operator()?.process.resident_kib()?), "MiB", None);
+    figure(filter, &name, mebibytes(world.operator()?.process.resident_kib()?), "MiB", Goal::None);
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! Prints the figures of this product, one a line: `ok|short NAME VALUE GOAL`. It measures the release
-//! build (or what `GENESYS_E2E_OPERATOR` names) and fails on no figure.
+//! build (or what `GENESYS_E2E_OPERATOR` names), the suites as `make test` runs them, and fails on no figure.
 
 use std::process::ExitCode;
 
@@ -25,6 +25,12 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(filter: &Filter) -> anyhow::Result<()> {
+    if filter.may_want("conformance") {
+        figures::conformance::conformance(filter).await?;
+    }
+    if !filter.may_want("create") {
+        return Ok(());
+    }
     let environment = Environment::with_profile("release")?;
     eprintln!("measuring {}", environment.operator.display());
     let harness = Harness::start(environment, |line| eprintln!("{line}")).await?;

@@ -1,30 +1,20 @@
-//! Bad input: each mistake gives a refusal or a condition that a person can act on, and no write to the platform. It must
-//! not pass because nothing happened: each scenario waits for the condition first.
+//! Bad input as a real API server and the real kubectl refuse it; one without rules takes it, and the operator says it. It must not
+//! pass because nothing happened: each scenario waits for the condition first. Other mistakes are stories of the world tests.
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use e2e_support::api::path;
-use e2e_support::expect::{self, condition, done, only_client};
+use e2e_support::expect::{self, condition, done};
 use e2e_support::harness::Harness;
-use e2e_support::manifests::{self, CLIENT, client, web_app, with_spec};
+use e2e_support::manifests::{CLIENT, client, web_app, with_spec};
 use e2e_support::runner::Scenario;
-use e2e_support::simulator::OPERATOR_SECRET;
 use e2e_support::world::{Plan, Route, World};
-use http::Method;
 use serde_json::{Value, json};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("bad input/broken rules are refused, or Stalled with the rule's message", rules),
         Scenario::new("bad input/what cannot change is refused, or Stalled", immutable),
-        Scenario::new("bad input/a wrong operator credential, and its repair", wrong_credential),
-        Scenario::new("bad input/no operator credential yet", no_credential),
-        Scenario::new("bad input/a missing permission is named", missing_permission),
-        Scenario::new("bad input/an unknown role, division, scope or organization", unknown_names),
-        Scenario::new("bad input/an unknown region, and the wrong organization", wrong_organization),
-        Scenario::new("bad input/what access does not allow", access),
-        Scenario::new("bad input/a Secret of somebody else, and its removal", foreign_secret),
     ]
 }
 
@@ -138,142 +128,4 @@ async fn immutable(harness: Arc<Harness>) -> Result<()> {
     let writes = world.simulator.committed(mark).await?;
     ensure!(writes.is_empty(), "the platform was written to: {writes:?}");
     Ok(())
-}
-
-async fn wrong_credential(harness: Arc<Harness>) -> Result<()> {
-    let world = World::create(&harness, Plan::new("wrong-credential", Route::Direct)).await?;
-    world.give_credentials("not-the-secret-of-this-client").await?;
-    world.apply(&manifests::organization(&world.name)).await?;
-    world.apply(&client(&world.name, CLIENT, &world.name)).await?;
-    world.start_operator().await?;
-    let organization = expect::organization(&world, "Stalled", "True", Some("CredentialRejected")).await?;
-    let message = condition(&organization, "Stalled").and_then(|found| found["message"].as_str()).unwrap_or_default();
-    ensure!(message.contains(manifests::CREDENTIALS), "the message does not name the Secret to mend: {message}");
-    ensure!(!message.contains("not-the-secret"), "the message shows the credential");
-    expect::client(&world, CLIENT, "Ready", "False", Some("WaitingForOrganization")).await?;
-    untouched(&world).await?;
-    world.give_credentials(OPERATOR_SECRET).await?;
-    done(&world, CLIENT).await.context("after the credential was mended")?;
-    only_client(&world, CLIENT).await.map(drop)
-}
-
-async fn no_credential(harness: Arc<Harness>) -> Result<()> {
-    let world = World::create(&harness, Plan::new("no-credential", Route::Direct)).await?;
-    world.apply(&manifests::organization(&world.name)).await?;
-    world.apply(&client(&world.name, CLIENT, &world.name)).await?;
-    world.start_operator().await?;
-    let organization = expect::organization(&world, "Ready", "False", None).await?;
-    let ready = condition(&organization, "Ready").cloned().unwrap_or_default();
-    ensure!(
-        ready["message"].as_str().is_some_and(|text| text.contains(manifests::CREDENTIALS)),
-        "nobody is told which Secret is missing: {ready}"
-    );
-    expect::client(&world, CLIENT, "Reconciling", "True", Some("WaitingForOrganization")).await?;
-    untouched(&world).await?;
-    world.give_credentials(OPERATOR_SECRET).await?;
-    done(&world, CLIENT).await.context("after the Secret appeared").map(drop)
-}
-
-async fn missing_permission(harness: Arc<Harness>) -> Result<()> {
-    let world = World::create(&harness, Plan::new("permission", Route::Direct)).await?;
-    let granted = json!({ "permissions": ["oauth:client:view", "oauth:client:edit", "oauth:client:delete", "authorization:role:view"] });
-    world.simulator.admin(Method::PATCH, "operator", Some(&granted)).await?;
-    world.give_credentials(OPERATOR_SECRET).await?;
-    world.apply(&manifests::organization(&world.name)).await?;
-    world.apply(&client(&world.name, CLIENT, &world.name)).await?;
-    world.start_operator().await?;
-    let object = stalled(&world, CLIENT, "PermissionMissing", &["oauth:client:add"]).await?;
-    ensure!(expect::is(&object, "Ready", "False", Some("PermissionMissing")), "{}", expect::summary(&object));
-    untouched(&world).await
-}
-
-async fn unknown_names(harness: Arc<Harness>) -> Result<()> {
-    let world = World::settled(&harness, Plan::new("unknown", Route::Direct)).await?;
-    let name = world.name.clone();
-    let cases = [
-        ("role", with_spec(client(&name, "role", &name), &json!({ "roles": [{ "role": "employe" }] })), "RoleNotFound", "employe"),
-        (
-            "division",
-            with_spec(client(&name, "division", &name), &json!({ "roles": [{ "role": "employee", "divisions": ["Atlantis"] }] })),
-            "DivisionNotFound",
-            "Atlantis",
-        ),
-        ("scope", with_spec(web_app(&name, "scope", &name), &json!({ "scopes": ["users:manage"] })), "ScopeUnknown", "users:manage"),
-    ];
-    for (_, manifest, _, _) in &cases {
-        world.apply(manifest).await?;
-    }
-    world.apply(&client(&name, "organization", "nowhere")).await?;
-    for (object, _, reason, words) in &cases {
-        stalled(&world, object, reason, &[words]).await?;
-    }
-    untouched(&world).await?;
-    // One Git sync may apply everything in any order: a missing organization is waited for.
-    let waiting = expect::client(&world, "organization", "Reconciling", "True", Some("WaitingForOrganization")).await?;
-    let message = condition(&waiting, "Reconciling").and_then(|found| found["message"].as_str()).unwrap_or_default();
-    ensure!(message.contains("nowhere"), "nobody is told which organization is missing: {message}");
-    ensure!(expect::is(&waiting, "Stalled", "False", None), "{}", expect::summary(&waiting));
-    untouched(&world).await?;
-    let mended = with_spec(client(&name, "role", &name), &json!({}));
-    world.apply(&mended).await?;
-    done(&world, "role").await.context("after the role's name was mended").map(drop)
-}
-
-async fn wrong_organization(harness: Arc<Harness>) -> Result<()> {
-    let world = World::create(&harness, Plan::new("wrong-organization", Route::Direct)).await?;
-    world.give_credentials(OPERATOR_SECRET).await?;
-    let region = with_spec(manifests::organization(&world.name), &json!({ "region": "atlantis-1" }));
-    world.apply(&region).await?;
-    world.apply(&client(&world.name, CLIENT, &world.name)).await?;
-    world.start_operator().await?;
-    let found = expect::organization(&world, "Stalled", "True", Some("UnknownRegion")).await?;
-    let message = condition(&found, "Stalled").and_then(|found| found["message"].as_str()).unwrap_or_default();
-    ensure!(message.contains("atlantis-1") && message.contains("us-east-1"), "nobody is told which regions there are: {message}");
-    expect::client(&world, CLIENT, "Ready", "False", Some("WaitingForOrganization")).await?;
-
-    world.kubectl.ok(&["delete", "gorg", &world.name]).await?;
-    let expected = "99999999-9999-4999-8999-999999999999";
-    let pinned = with_spec(manifests::organization(&world.name), &json!({ "expectedOrganizationId": expected }));
-    world.apply(&pinned).await?;
-    let found = expect::organization(&world, "Stalled", "True", Some("OrganizationChanged")).await?;
-    let message = condition(&found, "Stalled").and_then(|found| found["message"].as_str()).unwrap_or_default();
-    ensure!(message.contains(expected), "nobody is told which organization was expected: {message}");
-    expect::client(&world, CLIENT, "Ready", "False", Some("WaitingForOrganization")).await?;
-    untouched(&world).await
-}
-
-async fn access(harness: Arc<Harness>) -> Result<()> {
-    let world = World::settled(&harness, Plan::new("access", Route::Direct)).await?;
-    let mut organization = manifests::organization(&world.name);
-    organization["spec"]["access"][0]["roles"] = json!(["employee"]);
-    organization["spec"]["access"][0]["grantTypes"] = json!(["ClientCredentials"]);
-    world.apply(&organization).await?;
-    expect::organization(&world, "Ready", "True", None).await?;
-    world.apply(&with_spec(client(&world.name, "powerful", &world.name), &json!({ "roles": [{ "role": "Supervisor" }] }))).await?;
-    world.apply(&web_app(&world.name, "app", &world.name)).await?;
-    stalled(&world, "powerful", "AccessDenied", &["Supervisor"]).await?;
-    stalled(&world, "app", "AccessDenied", &["AuthorizationCode"]).await?;
-    untouched(&world).await?;
-    organization["spec"]["access"][0]["roles"] = json!(["*"]);
-    world.apply(&organization).await?;
-    done(&world, "powerful").await.context("after access was given").map(drop)
-}
-
-async fn foreign_secret(harness: Arc<Harness>) -> Result<()> {
-    let world = World::settled(&harness, Plan::new("foreign", Route::Direct)).await?;
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": CLIENT, "namespace": world.name },
-        "stringData": { "password": "belongs to somebody else" },
-    });
-    world.apply(&secret).await?;
-    let before = world.secret(CLIENT).await?.context("the Secret")?;
-    world.apply(&client(&world.name, CLIENT, &world.name)).await?;
-    stalled(&world, CLIENT, "Conflict", &[CLIENT]).await?;
-    let after = world.secret(CLIENT).await?.context("the Secret")?;
-    ensure!(before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"], "the Secret was written");
-    untouched(&world).await?;
-    harness.api.delete(&path(Some(&world.name), "secrets", CLIENT)).await?;
-    world.kubectl.ok(&["annotate", "goc", CLIENT, "example.com/looked=yes"]).await?;
-    done(&world, CLIENT).await.context("after the Secret was removed")?;
-    only_client(&world, CLIENT).await.map(drop)
 }

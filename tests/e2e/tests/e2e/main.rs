@@ -7,14 +7,13 @@
 //! A bare kube-apiserver runs no garbage collector and no namespace, Deployment or scheduling controller: the scenarios
 //! that need one of the first two play it themselves and say so in their names; none needs the others.
 
-mod attacks;
 mod bad_input;
 mod crash;
 mod demo;
 mod docs;
 mod flows;
 mod harness_itself;
-mod policies;
+mod namespaces;
 mod story;
 mod two_operators;
 
@@ -65,10 +64,9 @@ fn scenarios() -> Vec<Scenario> {
     [
         harness_itself::scenarios(),
         story::scenarios(),
-        policies::scenarios(),
+        namespaces::scenarios(),
         flows::scenarios(),
         bad_input::scenarios(),
-        attacks::scenarios(),
         docs::scenarios(),
         demo::scenarios(),
     ]
