@@ -20,6 +20,7 @@ mod rest;
 mod rotating;
 mod rotation;
 mod rotation_crash;
+mod rotation_verify;
 mod rotation_workload;
 mod scenario;
 mod stories;
