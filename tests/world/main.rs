@@ -20,6 +20,7 @@ mod rest;
 mod rotating;
 mod rotation;
 mod rotation_crash;
+mod rotation_fleet;
 mod rotation_verify;
 mod rotation_workload;
 mod scenario;
