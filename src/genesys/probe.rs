@@ -40,9 +40,12 @@ pub async fn probe(platform: &Platform, credential: &ClientCredential, grant: Gr
         Ok(token) if grant == GrantType::ClientCredentials => compare(platform, credential, &token, expected_organization_id).await,
         Ok(_) => Probe::Mismatch { reason: format!("a client of the grant type {grant} was given a token by client credentials") },
         Err(CredentialError::InvalidClient { description, .. }) => Probe::InvalidClient { description },
-        Err(CredentialError::UnauthorizedClient) if grant == GrantType::ClientCredentials => {
-            Probe::Mismatch { reason: "the client is of another grant type than CLIENT-CREDENTIALS".to_owned() }
-        }
+        // Neither a token nor a refusal of the secret: a rule about addresses may be worded like this as well.
+        Err(CredentialError::UnauthorizedClient) if grant == GrantType::ClientCredentials => Probe::Undecided {
+            reason:
+                "the login host answers unauthorized_client: a rule of the organization denies it, or the client is of another grant type"
+                    .to_owned(),
+        },
         // GFI: the host names the grant type only to a client that it has authenticated.
         Err(CredentialError::UnauthorizedClient) => Probe::Proven,
         Err(CredentialError::Unavailable(_)) if grant != GrantType::ClientCredentials => by_impossible_code(platform, credential).await,
@@ -158,7 +161,7 @@ mod tests {
             assert!(transport.calls().is_empty());
         }
         let (_, found) = run(GrantType::ClientCredentials, vec![unauthorized()], raw_answer(500, "")).await;
-        assert!(matches!(found, Probe::Mismatch { .. }));
+        assert!(undecided(&found), "it may be a rule about addresses: {found:?}");
         let (_, found) = run(GrantType::Code, vec![token_answer("t", 100)], raw_answer(500, "")).await;
         assert!(matches!(found, Probe::Mismatch { .. }));
     }

@@ -16,21 +16,16 @@ use crate::{
     look::{message, shows},
     objects::{self, TEAM},
     process::OPERATOR,
+    rotating::{CLIENTS, POLICIES, POLICY},
     scenario::{once, scenario},
     world::{Plan, World, path},
 };
 
-const CLIENTS: &str = "genesysoauthclients";
-const POLICIES: &str = "genesysrotationpolicies";
-const POLICY: &str = "monthly";
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Applies the policy with this spec.
 fn declare_policy(world: &World, spec: &Value) {
-    let metadata = json!({ "name": POLICY, "namespace": TEAM });
-    world.apply(&json!({
-        "apiVersion": "oauth.genesys-operator.io/v1alpha1", "kind": "GenesysRotationPolicy", "metadata": metadata, "spec": spec,
-    }));
+    world.apply(&objects::policy(POLICY, spec));
 }
 
 /// Applies a client that follows the policy.

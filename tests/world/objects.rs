@@ -80,6 +80,20 @@ pub fn policy(name: &str, spec: &Value) -> Value {
     ours("GenesysRotationPolicy", &json!({ "name": name, "namespace": TEAM }), spec)
 }
 
+/// A workload of [`TEAM`] with two pods.
+pub fn workload(kind: &str, name: &str) -> Value {
+    let labels = json!({ "app": name });
+    let template = json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "main", "image": "example.com/main" }] } });
+    let mut spec = json!({ "selector": { "matchLabels": labels }, "template": template });
+    if kind != "DaemonSet" {
+        spec["replicas"] = json!(2);
+    }
+    if kind == "StatefulSet" {
+        spec["serviceName"] = json!(name);
+    }
+    json!({ "apiVersion": "apps/v1", "kind": kind, "metadata": { "name": name, "namespace": TEAM }, "spec": spec })
+}
+
 /// A client of grant type client credentials, with one role.
 pub fn service<'a>(name: impl Into<Name<'a>>) -> Value {
     let Name { namespace, name } = name.into();

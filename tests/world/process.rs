@@ -53,6 +53,8 @@ pub struct Wires {
     pub calls: AtomicU64,
     /// At which call of the platform the operator ends.
     pub end: Mutex<Option<(u64, End)>>,
+    /// Of which call of the platform the answer is lost.
+    pub loss: Mutex<Option<u64>>,
     /// Secrets and tokens that an operator was given.
     secrets: Mutex<BTreeSet<String>>,
     /// Where one of them went that it must not go.
@@ -68,6 +70,7 @@ impl Wires {
             turnstile,
             calls: AtomicU64::new(0),
             end: Mutex::default(),
+            loss: Mutex::default(),
             secrets: Mutex::new(BTreeSet::from([OPERATOR_CLIENT_SECRET.to_owned()])),
             leaks: Mutex::default(),
         }
@@ -224,7 +227,8 @@ impl Transport for Process {
                 end();
             }
             self.unless_ended().await;
-            result
+            let lost = wires.loss.lock().unwrap_or_else(PoisonError::into_inner).take_if(|at| *at == number);
+            lost.map_or(result, |_| Err(TransportError::Lost("the connection broke".into())))
         })
     }
 }

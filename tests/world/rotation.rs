@@ -3,70 +3,42 @@
 use std::time::Duration;
 
 use genesys_cloud_simulator::ClientState;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{look::shows, scenario::scenario, world::World};
-
-const CLIENTS: &str = "genesysoauthclients";
+use crate::{look::shows, rotating::NAME, scenario::scenario, world::World};
 
 /// An object that is settled, and the id of its client.
 async fn settled(world: &World) -> String {
-    world.declare("billing", &json!({ "accessTokenValiditySeconds": 3600 }));
-    world.settles("billing").await;
-    world.client_of("billing").id
-}
-
-fn status(world: &World) -> Value {
-    world.object("billing").map(|object| object["status"].clone()).unwrap_or_default()
-}
-
-async fn request(world: &World, what: &str, value: &str) {
-    world.annotate(CLIENTS, "billing", &json!({ format!("oauth.genesys-operator.io/{what}"): value })).await;
-}
-
-/// The client in the Secret, if its credential works.
-fn published(world: &World) -> Option<String> {
-    let held = world.held("billing")?;
-    world.works(&held).then_some(held.client_id)
-}
-
-fn state_of(world: &World, id: &str) -> Option<ClientState> {
-    world.simulator.client(id).map(|client| client.state)
-}
-
-async fn step(world: &World, step: &str) {
-    world.until(step, |world| (status(world)["rotation"]["current"]["step"] == step).then_some(())).await;
-}
-
-async fn result(world: &World, result: &str) {
-    world.until(result, |world| (status(world)["lastRotation"]["result"] == result).then_some(())).await;
+    world.declare(NAME, &json!({ "accessTokenValiditySeconds": 3600 }));
+    world.settles(NAME).await;
+    world.client_of(NAME).id
 }
 
 #[test]
 fn a_requested_replace_overlaps_and_ends() {
     scenario(31, async |world| {
         let former = settled(world).await;
-        request(world, "rotate", "one").await;
+        world.request(NAME, "rotate", "one").await;
         world
             .until("the new credential", |world| {
-                let object = world.object("billing")?;
+                let object = world.object(NAME)?;
                 assert!(shows(&object, "Ready=True/Available"), "Ready stays True throughout");
-                assert!(published(world).is_some(), "the Secret works at any time");
+                assert!(world.published(NAME).is_some(), "the Secret works at any time");
                 (object["status"]["lastRotation"]["request"] == "one").then_some(())
             })
             .await;
-        assert_ne!(published(world), Some(former.clone()));
-        assert_eq!(state_of(world, &former), Some(ClientState::Active), "both work through the overlap");
-        assert!(shows(&world.object("billing").expect("there"), "Rotating=True/Draining"));
+        assert_ne!(world.published(NAME), Some(former.clone()));
+        assert_eq!(world.state_of(&former), Some(ClientState::Active), "both work through the overlap");
+        assert!(shows(&world.object(NAME).expect("there"), "Rotating=True/Draining"));
         assert!(world.held("billing-rotation").is_some());
         tokio::time::sleep(Duration::from_secs(3000)).await;
-        assert_eq!(state_of(world, &former), Some(ClientState::Active));
+        assert_eq!(world.state_of(&former), Some(ClientState::Active));
         tokio::time::sleep(Duration::from_secs(1300)).await;
-        assert_eq!(state_of(world, &former), Some(ClientState::Inactive), "no new tokens after the overlap");
+        assert_eq!(world.state_of(&former), Some(ClientState::Inactive), "no new tokens after the overlap");
         assert!(world.held("billing-rotation").is_none());
         tokio::time::sleep(Duration::from_secs(4300)).await;
-        assert_eq!(state_of(world, &former), None, "deleted when its tokens have run out");
-        assert!(world.is_settled("billing"));
+        assert_eq!(world.state_of(&former), None, "deleted when its tokens have run out");
+        assert!(world.is_settled(NAME));
     });
 }
 
@@ -74,12 +46,12 @@ fn a_requested_replace_overlaps_and_ends() {
 fn an_abort_before_the_publish_leaves_all_as_it_was() {
     scenario(32, async |world| {
         let former = settled(world).await;
-        request(world, "rotate", "one").await;
-        step(world, "Verifying").await;
-        request(world, "abort", "no").await;
-        result(world, "Aborted").await;
-        world.settles("billing").await;
-        assert_eq!(published(world), Some(former));
+        world.request(NAME, "rotate", "one").await;
+        world.step(NAME, "Verifying").await;
+        world.request(NAME, "abort", "no").await;
+        world.result(NAME, "Aborted").await;
+        world.settles(NAME).await;
+        assert_eq!(world.published(NAME), Some(former));
         assert!(world.held("billing-rotation").is_none());
     });
 }
@@ -88,16 +60,16 @@ fn an_abort_before_the_publish_leaves_all_as_it_was() {
 fn an_abort_in_the_overlap_publishes_the_former_credential_again() {
     scenario(33, async |world| {
         let former = settled(world).await;
-        request(world, "rotate", "one").await;
-        step(world, "Draining").await;
-        let next = published(world).expect("a credential");
-        request(world, "abort", "no").await;
-        world.until("the former credential", |world| (published(world).as_ref() == Some(&former)).then_some(())).await;
-        result(world, "Aborted").await;
-        assert_eq!(state_of(world, &next), Some(ClientState::Active), "workloads that already read the new one go on");
-        assert!(shows(&world.object("billing").expect("there"), "Ready=True/Available"));
+        world.request(NAME, "rotate", "one").await;
+        world.step(NAME, "Draining").await;
+        let next = world.published(NAME).expect("a credential");
+        world.request(NAME, "abort", "no").await;
+        world.until("the former credential", |world| (world.published(NAME).as_ref() == Some(&former)).then_some(())).await;
+        world.result(NAME, "Aborted").await;
+        assert_eq!(world.state_of(&next), Some(ClientState::Active), "workloads that already read the new one go on");
+        assert!(shows(&world.object(NAME).expect("there"), "Ready=True/Available"));
         world.until_rotations_end().await;
-        assert_eq!((state_of(world, &next), published(world)), (None, Some(former)));
+        assert_eq!((world.state_of(&next), world.published(NAME)), (None, Some(former)));
     });
 }
 
@@ -105,10 +77,10 @@ fn an_abort_in_the_overlap_publishes_the_former_credential_again() {
 fn an_emergency_ends_the_old_credential_at_once() {
     scenario(34, async |world| {
         let former = settled(world).await;
-        request(world, "rotate", "leak/Emergency").await;
-        world.until("the end of the old client", |world| state_of(world, &former).is_none().then_some(())).await;
-        world.settles("billing").await;
-        let last = status(world)["lastRotation"].clone();
+        world.request(NAME, "rotate", "leak/Emergency").await;
+        world.until("the end of the old client", |world| world.state_of(&former).is_none().then_some(())).await;
+        world.settles(NAME).await;
+        let last = world.status(NAME)["lastRotation"].clone();
         assert_eq!((&last["result"], &last["trigger"], &last["request"]), (&json!("Succeeded"), &json!("Emergency"), &json!("leak")));
     });
 }
@@ -117,14 +89,12 @@ fn an_emergency_ends_the_old_credential_at_once() {
 fn an_emergency_in_the_overlap_ends_both_old_credentials() {
     scenario(35, async |world| {
         let first = settled(world).await;
-        request(world, "rotate", "one").await;
-        step(world, "Draining").await;
-        let second = published(world).expect("a credential");
-        request(world, "rotate", "leak/Emergency").await;
-        world
-            .until("the end of both", |world| (state_of(world, &first).is_none() && state_of(world, &second).is_none()).then_some(()))
-            .await;
-        world.settles("billing").await;
+        world.request(NAME, "rotate", "one").await;
+        world.step(NAME, "Draining").await;
+        let second = world.published(NAME).expect("a credential");
+        world.request(NAME, "rotate", "leak/Emergency").await;
+        world.until("the end of both", |world| (world.state_of(&first).is_none() && world.state_of(&second).is_none()).then_some(())).await;
+        world.settles(NAME).await;
     });
 }
 
@@ -132,14 +102,14 @@ fn an_emergency_in_the_overlap_ends_both_old_credentials() {
 fn a_lost_secret_is_replaced_with_overlap() {
     scenario(36, async |world| {
         let former = settled(world).await;
-        let lost = world.held("billing").expect("a credential");
-        world.remove("secrets", "billing").await;
-        world.until("the Secret to be back", published).await;
+        let lost = world.held(NAME).expect("a credential");
+        world.remove("secrets", NAME).await;
+        world.until("the Secret to be back", |world| world.published(NAME)).await;
         assert!(world.works(&lost));
-        assert_eq!(state_of(world, &former), Some(ClientState::Active), "workloads that hold the old secret go on");
-        assert_eq!(status(world)["rotation"]["repairs"], 1);
+        assert_eq!(world.state_of(&former), Some(ClientState::Active), "workloads that hold the old secret go on");
+        assert_eq!(world.status(NAME)["rotation"]["repairs"], 1);
         world.until_rotations_end().await;
-        assert!(world.is_settled("billing") && state_of(world, &former).is_none());
+        assert!(world.is_settled(NAME) && world.state_of(&former).is_none());
     });
 }
 
@@ -147,11 +117,11 @@ fn a_lost_secret_is_replaced_with_overlap() {
 fn a_secret_lost_in_the_overlap_is_repaired_without_a_rotation() {
     scenario(37, async |world| {
         settled(world).await;
-        request(world, "rotate", "one").await;
-        step(world, "Draining").await;
-        let next = published(world);
-        world.remove("secrets", "billing").await;
-        world.until("the Secret to be back", published).await;
-        assert_eq!((published(world), world.clients_of("billing").len()), (next, 2));
+        world.request(NAME, "rotate", "one").await;
+        world.step(NAME, "Draining").await;
+        let next = world.published(NAME);
+        world.remove("secrets", NAME).await;
+        world.until("the Secret to be back", |world| world.published(NAME)).await;
+        assert_eq!((world.published(NAME), world.clients_of(NAME).len()), (next, 2));
     });
 }

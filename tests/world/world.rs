@@ -231,6 +231,19 @@ impl World {
         self.kubernetes.plant(Fault::new(FaultKind::Crash(end)).verb(verb).user(OPERATOR).after(skip).times(1));
     }
 
+    /// The same, whatever the verb.
+    pub fn end_after_any_kubernetes(self: &Arc<Self>, skip: u32) {
+        let end = self.end();
+        self.kubernetes.plant(Fault::new(FaultKind::Crash(end)).user(OPERATOR).after(skip).times(1));
+    }
+
+    /// Whether everything that was planned has struck.
+    pub fn no_fault_is_left(&self) -> bool {
+        let ends = self.wires.end.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let loses = self.wires.loss.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        !ends && !loses && self.kubernetes.faults().is_empty() && self.simulator.faults().is_empty()
+    }
+
     /// Plans the operator's end after so many more calls of the platform.
     pub fn end_after_platform(self: &Arc<Self>, calls: u64) {
         let at = self.wires.calls.load(Ordering::Relaxed) + calls;
@@ -238,11 +251,18 @@ impl World {
         *self.wires.end.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, end));
     }
 
+    /// Plans that the answer of a call of the platform is lost, after so many more calls of the operator.
+    pub fn lose_platform(&self, skip: u64) {
+        let at = self.wires.calls.load(Ordering::Relaxed) + skip + 1;
+        *self.wires.loss.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
     /// Takes away every fault that is still planned.
     pub fn clear_faults(&self) {
         self.kubernetes.clear_faults();
         self.simulator.clear_faults();
         *self.wires.end.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.wires.loss.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn end(self: &Arc<Self>) -> End {
@@ -333,13 +353,21 @@ impl World {
 }
 
 fn group(resource: &str) -> &'static str {
-    if resource.starts_with("genesys") { api::GROUP } else { "" }
+    match resource {
+        "deployments" | "statefulsets" | "daemonsets" => "apps",
+        _ if resource.starts_with("genesys") => api::GROUP,
+        _ => "",
+    }
 }
 
 /// Where an object is. An object of the cluster has an empty namespace.
 pub fn path<'a>(resource: &str, name: impl Into<Name<'a>>) -> String {
     let Name { namespace, name } = name.into();
-    let api = if resource.starts_with("genesys") { format!("/apis/{}/v1alpha1", api::GROUP) } else { "/api/v1".to_owned() };
+    let api = match group(resource) {
+        "" => "/api/v1".to_owned(),
+        "apps" => "/apis/apps/v1".to_owned(),
+        group => format!("/apis/{group}/v1alpha1"),
+    };
     let place = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
     format!("{api}{place}/{resource}/{name}")
 }

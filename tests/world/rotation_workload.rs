@@ -1,0 +1,151 @@
+//! Workloads request tokens through many rotations in a row, undisturbed, with the operator ended at each step, and with each answer lost: by Replace no request
+//! fails, by Regenerate the outage is told. It rotates by request, so that each step can be struck.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use genesys_cloud_simulator::kubernetes::{Fault, FaultKind};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{
+    objects,
+    process::OPERATOR,
+    rotating::{NAME, POLICY, monthly},
+    scenario::once,
+    workload::{DEPLOYMENT, Workloads},
+    world::{PATIENCE, Plan, World},
+};
+
+/// From one request to rotate to the next: no more than three secrets are issued within an hour.
+const CYCLE: Duration = Duration::from_secs(1500);
+/// About so many requests of the Kubernetes API, and calls of the platform, belong to one rotation.
+const REQUESTS: usize = 95;
+const CALLS: usize = 9;
+
+/// What disturbs the rotations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Nothing,
+    /// In each rotation the operator ends once, each time a step later.
+    Ends,
+    /// In each rotation one answer is lost, each time that of a later request.
+    Losses,
+}
+
+impl Trouble {
+    /// The trouble of a rotation. Of three, two strike at the Kubernetes API and one at the platform.
+    fn plant(self, world: &Arc<World>, rotation: usize, stride: usize) {
+        let skip = |of: usize| u32::try_from((rotation * stride) % of).expect("a small number");
+        let at_platform = rotation % 3 == 2;
+        match self {
+            Self::Nothing => {}
+            Self::Ends if at_platform => world.end_after_platform(u64::from(skip(CALLS)) + 1),
+            Self::Ends => world.end_after_any_kubernetes(skip(REQUESTS)),
+            Self::Losses if at_platform => world.lose_platform(u64::from(skip(CALLS))),
+            Self::Losses => {
+                world.kubernetes.plant(Fault::new(FaultKind::LostResponse).user(OPERATOR).after(skip(REQUESTS)).times(1));
+            }
+        }
+    }
+}
+
+/// What came of the rotations.
+#[derive(Debug, Default)]
+struct Told {
+    rotations: usize,
+    struck: usize,
+    requests: usize,
+    failed: usize,
+    healed: usize,
+    /// The longest time from a first refusal to the next token, by reader.
+    outages: BTreeMap<String, Duration>,
+}
+
+/// How long until the readers are asked again: often while something happens.
+fn pause(since: Duration) -> Duration {
+    match since.as_secs() {
+        0..20 => Duration::from_secs(1),
+        20..90 => Duration::from_secs(5),
+        _ => Duration::from_secs(60),
+    }
+}
+
+async fn settled(world: &World, scim: bool) {
+    world.apply(&objects::workload("Deployment", DEPLOYMENT));
+    let spec = json!({
+        "scim": scim, "accessTokenValiditySeconds": 300, "rotationPolicyRef": { "name": POLICY },
+        "rolloutTargets": [{ "kind": "Deployment", "name": DEPLOYMENT }],
+    });
+    world.declare(NAME, &spec);
+    world.settles(NAME).await;
+}
+
+/// Lets a client rotate so many times, and its workloads live by it.
+fn rotations(scim: bool, trouble: Trouble, rotations: usize, stride: usize) -> Told {
+    let plan = Plan::new(50).flag("--rollout-targets=allowed").platform(|settings| {
+        // The readers stand for many machines, and the limit is for one.
+        settings.login_requests_per_minute = None;
+        settings.call_log_limit = 10_000_000;
+    });
+    let (told, _) = once(plan, async |world| {
+        world.declare_policy(POLICY, &monthly()).await;
+        settled(world, scim).await;
+        let mut workloads = Workloads::begin(world);
+        let mut told = Told { rotations, ..Told::default() };
+        for rotation in 0..rotations {
+            let asked = Instant::now();
+            trouble.plant(world, rotation, stride);
+            let token = format!("r{rotation}");
+            world.request(NAME, "rotate", &token).await;
+            loop {
+                if !world.runs() {
+                    world.start();
+                }
+                workloads.live().await;
+                let status = world.status(NAME);
+                let ended = status["lastRotation"]["request"] == *token && status["rotation"]["current"].is_null();
+                if ended && asked.elapsed() >= CYCLE && workloads.have_rolled_out() && world.is_settled(NAME) {
+                    break;
+                }
+                assert!(asked.elapsed() < PATIENCE * 2, "rotation {rotation} never ends: {status:#}");
+                let latest = workloads.changed.max(asked);
+                tokio::time::sleep(pause(latest.elapsed())).await;
+            }
+            told.struck += usize::from(trouble != Trouble::Nothing && world.no_fault_is_left());
+            world.clear_faults();
+            assert_eq!(workloads.changes, rotation + 1, "the Secret changes once in a rotation");
+        }
+        (told.requests, told.failed, told.healed) = (workloads.requests, workloads.refused, workloads.healed);
+        told.outages = workloads.outages;
+        told
+    });
+    println!("{} by {trouble:?}: {told:?}", if scim { "Regenerate" } else { "Replace" });
+    told
+}
+
+#[test]
+fn no_request_fails_through_replaces() {
+    let told = rotations(false, Trouble::Nothing, 20, 1);
+    assert_eq!((told.failed, told.rotations), (0, 20), "{told:?}");
+    assert!(told.requests >= 5_000 && told.healed >= 20, "{told:?}");
+}
+
+#[test]
+fn no_request_fails_while_the_operator_ends_at_each_step() {
+    let told = rotations(false, Trouble::Ends, 20, 4);
+    assert_eq!(told.failed, 0, "{told:?}");
+    assert!(told.struck >= 15, "{told:?}");
+}
+
+#[test]
+fn no_request_fails_while_each_answer_is_lost() {
+    let told = rotations(false, Trouble::Losses, 20, 4);
+    assert_eq!(told.failed, 0, "{told:?}");
+    assert!(told.struck >= 15, "{told:?}");
+}
+
+#[test]
+fn a_regenerate_tells_its_outage() {
+    let told = rotations(true, Trouble::Nothing, 10, 1);
+    println!("{told:?}");
+}
