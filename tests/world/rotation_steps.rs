@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Tells a story at each of these steps of a rotation: with the world, the credential from before it, and the step for messages.
-fn at_each(steps: &[&str], story: impl AsyncFn(&World, String, &str)) {
+fn at_each(steps: &[&str], story: &impl AsyncFn(&World, String, &str)) {
     for step in steps {
         once(119, async |world| {
             let former = settled_with_short_overlap(world).await.client_id;
@@ -48,7 +48,7 @@ async fn rotates(world: &World, step: &str) {
 
 #[test]
 fn deleted_at_any_step_nothing_is_left() {
-    at_each(&["Verifying", "RollingOut", "Draining"], async |world, _, step| {
+    at_each(&["Verifying", "RollingOut", "Draining"], &async |world: &World, _: String, step: &str| {
         world.remove(CLIENTS, NAME).await;
         world.goes(NAME).await;
         assert!(world.get("secrets", TEAM, ROTATION_SECRET).is_none(), "{step}");
@@ -148,7 +148,7 @@ fn an_abort_leaves_the_origin_of_the_credential() {
 
 #[test]
 fn suspended_at_any_step_it_goes_on_later() {
-    at_each(&["Creating", "Verifying", "RollingOut", "Draining"], async |world, _, step| {
+    at_each(&["Creating", "Verifying", "RollingOut", "Draining"], &async |world: &World, _: String, step: &str| {
         edit(world, &json!({ "suspend": true })).await;
         minutes(60).await;
         assert!(world.published(NAME).is_some(), "{step}: {}", picture(world));
@@ -159,7 +159,7 @@ fn suspended_at_any_step_it_goes_on_later() {
 
 #[test]
 fn renamed_at_any_step_the_credential_moves() {
-    at_each(&["Creating", "Verifying", "RollingOut", "Draining"], async |world, _, step| {
+    at_each(&["Creating", "Verifying", "RollingOut", "Draining"], &async |world: &World, _: String, step: &str| {
         edit(world, &json!({ "credentialsSecret": { "name": "other" } })).await;
         minutes(150).await;
         assert!(world.published("other").is_some(), "{step}: {}", picture(world));
@@ -186,7 +186,7 @@ fn a_rotation_secret_lost_before_the_publish_ends_the_rotation() {
 
 #[test]
 fn the_former_client_may_go_at_any_step() {
-    at_each(&["Verifying", "RollingOut", "Draining"], async |world, former, step| {
+    at_each(&["Verifying", "RollingOut", "Draining"], &async |world: &World, former: String, step: &str| {
         assert!(world.simulator.remove_client(&former));
         minutes(20).await;
         assert!(world.published(NAME).is_some(), "{step}: {}", picture(world));
@@ -196,7 +196,7 @@ fn the_former_client_may_go_at_any_step() {
 
 #[test]
 fn a_new_client_that_goes_after_its_publish_is_missed() {
-    at_each(&["RollingOut", "Draining"], async |world, _, step| {
+    at_each(&["RollingOut", "Draining"], &async |world: &World, _: String, step: &str| {
         let next = world.published(NAME).expect("a credential");
         assert!(world.simulator.remove_client(&next));
         edit(world, &json!({ "accessTokenValiditySeconds": 7200 })).await;
@@ -286,7 +286,7 @@ fn an_answer_that_is_lost_in_the_recovery_of_a_lost_client_costs_nothing() {
 
 #[test]
 fn an_organization_that_is_down_at_any_step_harms_nothing() {
-    at_each(&["Verifying", "Draining"], async |world, _, step| {
+    at_each(&["Verifying", "Draining"], &async |world: &World, _: String, step: &str| {
         use Operation::{CreateClient, DeleteClient, GetClient, GetToken, UpdateClient};
         for operation in [GetClient, CreateClient, UpdateClient, DeleteClient, GetToken] {
             world.simulator.plant(Fault::status(operation, 503).times(0));

@@ -121,8 +121,11 @@ fn a_login_host_that_knows_new_clients_late_fails_no_rotation() {
     });
 }
 
+/// Spoils a client.
+type Spoiler = fn(&World, &str);
+
 /// What spoils the new credential before it is verified.
-fn spoilers() -> Vec<(&'static str, fn(&World, &str))> {
+fn spoilers() -> Vec<(&'static str, Spoiler)> {
     vec![
         ("its secret is reset by somebody", |world, id| {
             world.simulator.reset_secret(id);

@@ -169,9 +169,9 @@ fn priority(version: &str) -> (u8, u32, u32) {
 }
 
 fn read_version(version: &Value, definition: &Value) -> Version {
+    static KNOWN: Memo<Option<Arc<Rules>>> = Memo::new();
     let name = object::text(version, &["name"]);
     let schema = Schema::new(complete(&version["schema"]["openAPIV3Schema"], definition, name), builtin::definitions());
-    static KNOWN: Memo<Option<Arc<Rules>>> = Memo::new();
     let rules = KNOWN.recall("", schema.source(), || Rules::compile(schema.root()).map(Arc::new));
     let scale = object::at(version, &["subresources", "scale"]).map(|scale| {
         let path = |name: &str| -> Vec<String> {
