@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Tells a story at each of these steps of a rotation: with the world, the credential from before it, and the step for messages.
-fn at_each(steps: &[&str], story: impl AsyncFn(&World, String, &str)) {
+fn at_each(steps: &[&str], story: &impl AsyncFn(&World, String, &str)) {
     for step in steps {
         once(119, async |world| {
             let former = settled_with_short_overlap(world).await.client_id;
@@ -48,7 +48,7 @@ async fn rotates(world: &World, step: &str) {
 
 #[test]
 fn deleted_at_any_step_nothing_is_left() {
-    at_each(&["Verifying", "RollingOut", "Draining"], async |world, _, step| {
+    at_each(&["Verifying", "RollingOut", "Draining"], &async |world, _, step| {
         world.remove(CLIENTS, NAME).await;
         world.goes(NAME).await;
         assert!(world.get("secrets", TEAM, ROTATION_SECRET).is_none(), "{step}");
@@ -137,7 +137,7 @@ fn two_operators_rotate_once() {
 
 #[test]
 fn an_abort_leaves_the_origin_of_the_credential() {
-    scenario(126, async |world| {
+    once(126, async |world| {
         let former = rotating(world, "Draining").await.client_id;
         world.request(NAME, "abort", "no").await;
         minutes(90).await;
@@ -148,7 +148,7 @@ fn an_abort_leaves_the_origin_of_the_credential() {
 
 #[test]
 fn suspended_at_any_step_it_goes_on_later() {
-    at_each(&["Creating", "Verifying", "RollingOut", "Draining"], async |world, _, step| {
+    at_each(&["Creating", "Verifying", "RollingOut", "Draining"], &async |world, _, step| {
         edit(world, &json!({ "suspend": true })).await;
         minutes(60).await;
         assert!(world.published(NAME).is_some(), "{step}: {}", picture(world));
@@ -159,9 +159,9 @@ fn suspended_at_any_step_it_goes_on_later() {
 
 #[test]
 fn renamed_at_any_step_the_credential_moves() {
-    at_each(&["Creating", "Verifying", "RollingOut", "Draining"], async |world, _, step| {
+    at_each(&["Creating", "Verifying", "RollingOut", "Draining"], &async |world, _, step| {
         edit(world, &json!({ "credentialsSecret": { "name": "other" } })).await;
-        minutes(150).await;
+        minutes(90).await;
         assert!(world.published("other").is_some(), "{step}: {}", picture(world));
         for gone in [NAME, ROTATION_SECRET, "other-rotation"] {
             assert!(world.get("secrets", TEAM, gone).is_none(), "{step}: Secret {gone} is left: {}", picture(world));
@@ -172,21 +172,21 @@ fn renamed_at_any_step_the_credential_moves() {
 
 #[test]
 fn a_rotation_secret_lost_before_the_publish_ends_the_rotation() {
-    scenario(129, async |world| {
+    once(129, async |world| {
         let former = rotating(world, "Verifying").await.client_id;
         world.remove("secrets", ROTATION_SECRET).await;
-        minutes(120).await;
+        minutes(90).await;
         assert_eq!(world.published(NAME), Some(former));
         assert_eq!(world.clients_of(NAME).len(), 1, "{}", picture(world));
         let before = world.writes();
-        minutes(240).await;
+        minutes(120).await;
         assert_eq!(world.writes(), before, "not at rest: {}", picture(world));
     });
 }
 
 #[test]
 fn the_former_client_may_go_at_any_step() {
-    at_each(&["Verifying", "RollingOut", "Draining"], async |world, former, step| {
+    at_each(&["Verifying", "RollingOut", "Draining"], &async |world, former, step| {
         assert!(world.simulator.remove_client(&former));
         minutes(20).await;
         assert!(world.published(NAME).is_some(), "{step}: {}", picture(world));
@@ -196,7 +196,7 @@ fn the_former_client_may_go_at_any_step() {
 
 #[test]
 fn a_new_client_that_goes_after_its_publish_is_missed() {
-    at_each(&["RollingOut", "Draining"], async |world, _, step| {
+    at_each(&["RollingOut", "Draining"], &async |world, _, step| {
         let next = world.published(NAME).expect("a credential");
         assert!(world.simulator.remove_client(&next));
         edit(world, &json!({ "accessTokenValiditySeconds": 7200 })).await;
@@ -216,7 +216,7 @@ async fn eight_retire(world: &World) {
 
 #[test]
 fn a_lost_secret_comes_back_although_eight_clients_retire() {
-    scenario(132, async |world| {
+    once(132, async |world| {
         settled(world).await;
         eight_retire(world).await;
         world.remove("secrets", NAME).await;
@@ -227,7 +227,7 @@ fn a_lost_secret_comes_back_although_eight_clients_retire() {
 
 #[test]
 fn an_emergency_does_not_wait_for_eight_clients_that_retire() {
-    scenario(133, async |world| {
+    once(133, async |world| {
         let leaked = settled(world).await;
         eight_retire(world).await;
         world.request(NAME, "rotate", "leak/Emergency").await;
@@ -251,20 +251,20 @@ fn a_new_credential_that_a_person_reset_in_the_overlap_is_replaced() {
 
 #[test]
 fn a_status_wiped_before_the_publish_is_made_good() {
-    scenario(135, async |world| {
+    once(135, async |world| {
         rotating(world, "Verifying").await;
         edit_status(world, &Value::Null).await;
-        minutes(150).await;
+        minutes(90).await;
         assert!(world.is_settled(NAME), "{}", picture(world));
     });
 }
 
 #[test]
 fn a_status_wiped_while_the_new_client_is_unknown_is_made_good() {
-    scenario(136, async |world| {
+    once(136, async |world| {
         creates_unseen(world).await;
         edit_status(world, &Value::Null).await;
-        minutes(150).await;
+        minutes(90).await;
         assert!(world.is_settled(NAME), "{}", picture(world));
     });
 }
@@ -286,7 +286,7 @@ fn an_answer_that_is_lost_in_the_recovery_of_a_lost_client_costs_nothing() {
 
 #[test]
 fn an_organization_that_is_down_at_any_step_harms_nothing() {
-    at_each(&["Verifying", "Draining"], async |world, _, step| {
+    at_each(&["Verifying", "Draining"], &async |world, _, step| {
         use Operation::{CreateClient, DeleteClient, GetClient, GetToken, UpdateClient};
         for operation in [GetClient, CreateClient, UpdateClient, DeleteClient, GetToken] {
             world.simulator.plant(Fault::status(operation, 503).times(0));
@@ -302,7 +302,7 @@ fn an_organization_that_is_down_at_any_step_harms_nothing() {
 
 #[test]
 fn an_emergency_ends_a_pause_at_once() {
-    scenario(139, async |world| {
+    once(139, async |world| {
         let former = settled(world).await.client_id;
         world.simulator.plant(Fault::status(Operation::CreateClient, 503).times(0));
         edit(world, &json!({ "accessTokenValiditySeconds": 7200 })).await;
