@@ -144,6 +144,15 @@ fn a_lost_secret_where_no_client_may_be_created_costs_little() {
     });
 }
 
+#[test]
+fn a_lost_secret_where_the_platform_refuses_the_create_costs_little() {
+    once(141, async |world| {
+        settled(world).await;
+        world.simulator.plant(Fault::status(Operation::CreateClient, 403).times(0));
+        a_lost_secret_costs_little(world, async || world.simulator.clear_faults()).await;
+    });
+}
+
 /// A rotation whose create is lost ends, and one client is left of it all.
 async fn one_client_is_left(world: &World) {
     minutes(150).await;
