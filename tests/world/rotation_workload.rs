@@ -12,7 +12,7 @@ use crate::{
     process::OPERATOR,
     rotating::{NAME, POLICY, monthly},
     scenario::once,
-    workload::{DEPLOYMENT, Workloads},
+    workload::{DEPLOYMENT, READERS, Workloads},
     world::{PATIENCE, Plan, World},
 };
 
@@ -21,6 +21,13 @@ const CYCLE: Duration = Duration::from_secs(1500);
 /// About so many requests of the Kubernetes API, and calls of the platform, belong to one rotation.
 const REQUESTS: usize = 95;
 const CALLS: usize = 9;
+
+/// How the client rotates. One with `scim: true` keeps its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strategy {
+    Replace,
+    Regenerate,
+}
 
 /// What disturbs the rotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +77,10 @@ fn pause(since: Duration) -> Duration {
     }
 }
 
-async fn settled(world: &World, scim: bool) {
+async fn settled(world: &World, strategy: Strategy) {
     world.apply(&objects::workload("Deployment", DEPLOYMENT));
     let spec = json!({
-        "scim": scim, "accessTokenValiditySeconds": 300, "rotationPolicyRef": { "name": POLICY },
+        "scim": strategy == Strategy::Regenerate, "accessTokenValiditySeconds": 300, "rotationPolicyRef": { "name": POLICY },
         "rolloutTargets": [{ "kind": "Deployment", "name": DEPLOYMENT }],
     });
     world.declare(NAME, &spec);
@@ -81,7 +88,7 @@ async fn settled(world: &World, scim: bool) {
 }
 
 /// Lets a client rotate so many times, and its workloads live by it.
-fn rotations(scim: bool, trouble: Trouble, rotations: usize, stride: usize) -> Told {
+fn rotations(strategy: Strategy, trouble: Trouble, rotations: usize, stride: usize) -> Told {
     let plan = Plan::new(50).flag("--rollout-targets=allowed").platform(|settings| {
         // The readers stand for many machines, and the limit is for one.
         settings.login_requests_per_minute = None;
@@ -89,7 +96,7 @@ fn rotations(scim: bool, trouble: Trouble, rotations: usize, stride: usize) -> T
     });
     let (told, _) = once(plan, async |world| {
         world.declare_policy(POLICY, &monthly()).await;
-        settled(world, scim).await;
+        settled(world, strategy).await;
         let mut workloads = Workloads::begin(world);
         let mut told = Told { rotations, ..Told::default() };
         for rotation in 0..rotations {
@@ -119,33 +126,57 @@ fn rotations(scim: bool, trouble: Trouble, rotations: usize, stride: usize) -> T
         told.outages = workloads.outages;
         told
     });
-    println!("{} by {trouble:?}: {told:?}", if scim { "Regenerate" } else { "Replace" });
+    println!("{strategy:?}, {trouble:?}: {told:?}");
     told
 }
 
 #[test]
 fn no_request_fails_through_replaces() {
-    let told = rotations(false, Trouble::Nothing, 20, 1);
-    assert_eq!((told.failed, told.rotations), (0, 20), "{told:?}");
-    assert!(told.requests >= 5_000 && told.healed >= 20, "{told:?}");
+    let told = rotations(Strategy::Replace, Trouble::Nothing, 8, 1);
+    assert_eq!(told.failed, 0, "{told:?}");
+    assert!(told.requests >= 2_500 && told.healed >= 8, "{told:?}");
 }
 
 #[test]
 fn no_request_fails_while_the_operator_ends_at_each_step() {
-    let told = rotations(false, Trouble::Ends, 20, 4);
+    let told = rotations(Strategy::Replace, Trouble::Ends, 8, 11);
     assert_eq!(told.failed, 0, "{told:?}");
-    assert!(told.struck >= 15, "{told:?}");
+    assert!(told.requests >= 2_500 && told.struck >= 7, "{told:?}");
 }
 
 #[test]
 fn no_request_fails_while_each_answer_is_lost() {
-    let told = rotations(false, Trouble::Losses, 20, 4);
+    let told = rotations(Strategy::Replace, Trouble::Losses, 8, 11);
     assert_eq!(told.failed, 0, "{told:?}");
-    assert!(told.struck >= 15, "{told:?}");
+    assert!(told.requests >= 2_500 && told.struck >= 7, "{told:?}");
 }
 
 #[test]
-fn a_regenerate_tells_its_outage() {
-    let told = rotations(true, Trouble::Nothing, 10, 1);
-    println!("{told:?}");
+fn a_regenerate_is_out_for_as_long_as_its_readers_lag() {
+    let told = rotations(Strategy::Regenerate, Trouble::Nothing, 4, 1);
+    let outage = |reader: &str| told.outages.get(reader).map_or(0, Duration::as_secs);
+    // The Secret is written with the reply of the reset: one who reads before each request hardly notices.
+    assert_eq!(outage("lag-0s"), 0, "{told:?}");
+    assert!((1..=2).contains(&outage("lag-1s")) && (55..=65).contains(&outage("lag-60s")), "{told:?}");
+    // Who reads at its start is restarted, pod by pod.
+    assert!((20..=25).contains(&outage("at-start-0")) && (40..=45).contains(&outage("at-start-1")), "{told:?}");
+}
+
+/// A thousand rotations by Replace, of which a third is undisturbed; and the outage of Regenerate.
+#[test]
+#[ignore = "`make figures FILTER=rotation` runs it, in a release build"]
+fn figures_of_a_thousand_rotations() {
+    let thirds = [(Trouble::Nothing, 334), (Trouble::Ends, 333), (Trouble::Losses, 333)];
+    let told = thirds.map(|(trouble, number)| rotations(Strategy::Replace, trouble, number, 1));
+    let sum = |of: fn(&Told) -> usize| told.iter().map(of).sum::<usize>();
+    println!("figure rotation.replaces {}", sum(|told| told.rotations));
+    println!("figure rotation.struck_replaces {}", sum(|told| told.struck));
+    println!("figure rotation.requests {}", sum(|told| told.requests));
+    println!("figure rotation.failed_requests {}", sum(|told| told.failed));
+    println!("figure rotation.torn_pairs_healed {}", sum(|told| told.healed));
+    let regenerates = rotations(Strategy::Regenerate, Trouble::Nothing, 20, 1);
+    for reader in READERS {
+        let outage = regenerates.outages.get(&format!("{reader:?}")).map_or(0, Duration::as_secs);
+        println!("figure rotation.regenerate.outage-seconds.{reader:?} {outage}");
+    }
 }
