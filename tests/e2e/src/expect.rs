@@ -89,18 +89,9 @@ pub async fn done(world: &World, name: &str) -> Result<Value> {
 /// Demands that exactly one client stands on the platform: active, with this object's marker at the end of its
 /// description, the one that status names and whose credential the Secret holds. The Secret's credential gets a token.
 pub async fn one_client(world: &World, name: &str) -> Result<Value> {
-    one_of(world, name, |_| true).await
-}
-
-/// Demands [`one_client`] among those that are active: after a rotation the old one is kept inactive for the sake of its tokens.
-pub async fn active_client(world: &World, name: &str) -> Result<Value> {
-    one_of(world, name, |client| client["state"] == "active").await
-}
-
-async fn one_of(world: &World, name: &str, counts: impl Fn(&Value) -> bool) -> Result<Value> {
     let object = world.object(name).await?.with_context(|| format!("no object {name}"))?;
     let clients = world.simulator.clients().await?;
-    let mine: Vec<&Value> = clients.iter().filter(|client| carries_marker_of(client, &object) && counts(client)).collect();
+    let mine: Vec<&Value> = clients.iter().filter(|client| carries_marker_of(client, &object)).collect();
     let [found] = mine.as_slice() else {
         bail!("{} clients carry the marker of {name}: {}", mine.len(), serde_json::to_string(&mine)?);
     };

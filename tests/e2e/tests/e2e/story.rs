@@ -12,7 +12,15 @@ use e2e_support::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET};
 use e2e_support::world::{Plan, Route, World};
 use serde_json::{Value, json};
 
-const FILES: [&str; 5] = ["00-namespace.yaml", "organization.yaml", "client-credentials.yaml", "web-app.yaml", "single-page-app.yaml"];
+const FILES: [&str; 7] = [
+    "00-namespace.yaml",
+    "organization.yaml",
+    "rotation-policy.yaml",
+    "client-credentials.yaml",
+    "web-app.yaml",
+    "single-page-app.yaml",
+    "rotated-service.yaml",
+];
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
@@ -61,7 +69,7 @@ async fn apply(world: &World) -> Result<()> {
     ensure!(said.lines().filter(|line| line.ends_with(" created")).count() == FILES.len(), "kubectl apply said:\n{said}");
     kubectl.wait("gorg/acme", "Ready", "60s").await?;
     let said = world.kubectl.ok(&["wait", "goc", "--all", "--for=condition=Ready", "--timeout=60s"]).await?;
-    ensure!(said.lines().filter(|line| line.ends_with(" condition met")).count() == 3, "kubectl wait said:\n{said}");
+    ensure!(said.lines().filter(|line| line.ends_with(" condition met")).count() == 4, "kubectl wait said:\n{said}");
     Ok(())
 }
 
