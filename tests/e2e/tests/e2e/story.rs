@@ -169,7 +169,7 @@ async fn delete(world: &World) -> Result<()> {
     ensure!(world.secret("call-reporting").await?.is_none(), "the Secret is there");
     let left = world.simulator.clients().await?;
     ensure!(left.iter().all(|client| client["id"] != id.as_str()), "the client is there");
-    ensure!(left.len() == 2, "the other clients are not: {left:?}");
+    ensure!(left.len() == 3, "the other clients are not: {left:?}");
     let collected = world.play_garbage_collector().await?;
     ensure!(collected.is_empty(), "the garbage collector, played by this test, found more to do: {collected:?}");
     Ok(())
