@@ -22,6 +22,7 @@
 //! | [`marker`], [`keys`], [`secret`] | the marker; the Secret, built and read | do I/O, read a clock |
 //! | [`rotation`] | the dates of rotations, windows, failures in a row | do I/O, read a clock |
 //! | [`controller`] | one folder a kind; the file list is the algorithm | speak HTTP itself |
+//! | [`lease`] | who of several replicas works | promise that nobody else does |
 //! | [`observability`] | logs, Events | hold a secret |
 //! | [`settings`], [`run`] | flags; putting it together | decide |
 //!
@@ -39,6 +40,7 @@ pub mod api;
 pub mod controller;
 pub mod genesys;
 pub mod keys;
+pub mod lease;
 pub mod marker;
 pub mod observability;
 pub mod rotation;

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::Namespace;
+use futures::FutureExt as _;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
 use kube::{Api, Client, Config, ResourceExt as _};
 
 use crate::{
@@ -14,9 +15,10 @@ use crate::{
         sessions::Sessions,
     },
     genesys::{HttpTransport, Regions, SetupError, Transport},
+    lease::{Fenced, Keeper, Lost, Tenure},
     marker::nonce,
     observability::events::{Audience, Events},
-    settings::Settings,
+    settings::{LeaderElection, Settings},
 };
 
 /// How long a call of the Kubernetes API may take; the libraries set no limit of their own.
@@ -36,6 +38,12 @@ pub enum StartError {
         "the uid of namespace kube-system, by which markers name this cluster, can't be read: {0}; allow the operator to get it, or set --cluster-id"
     )]
     ClusterId(String),
+    /// The terms of the lease can't be kept.
+    #[error("--lease-duration, --lease-renew-deadline and --lease-retry-period don't fit: {0}")]
+    LeaseTerms(String),
+    /// Another replica works now, or nobody knows.
+    #[error("the lease is lost: {0}; this replica ends at once, so that two never work, and waits for its turn when it is started again")]
+    LeaseLost(#[from] Lost),
     /// TLS could not be set up.
     #[error(transparent)]
     Tls(#[from] SetupError),
@@ -89,8 +97,48 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send +
 /// Runs an operator of these parts until `shutdown` resolves. It remembers nothing of another one.
 ///
 /// # Errors
-/// When nobody says which cluster this is.
+/// When nobody says which cluster this is, or when the lease is lost.
 pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
+    let shutdown = shutdown.shared();
+    let nonce = nonce(parts.chance.bytes());
+    if parts.settings.leader_election == LeaderElection::Disabled {
+        return work(parts, nonce, Tenure::unlimited(), shutdown).await;
+    }
+    let mut keeper = keeper(&parts, &nonce)?;
+    let tenure = tokio::select! {
+        biased;
+        () = shutdown.clone() => return Ok(()),
+        tenure = keeper.acquire() => tenure,
+    };
+    let epoch = format!("{}-{nonce}", keeper.transitions());
+    let result = tokio::select! {
+        biased;
+        // What is under way is dropped with its tasks; what it had sent, the next holder finds by its intents.
+        lost = keeper.keep(&tenure) => return Err(lost.into()),
+        result = work(parts, epoch, tenure.clone(), shutdown) => result,
+    };
+    keeper.release().await;
+    result
+}
+
+fn keeper(parts: &Parts, nonce: &str) -> Result<Keeper, StartError> {
+    let settings = &parts.settings;
+    let terms = settings.lease_terms();
+    if let Some(fault) = terms.fault(settings.call_timeout.as_duration()) {
+        return Err(StartError::LeaseTerms(fault));
+    }
+    let api = |client: &Client| Api::<Lease>::namespaced(client.clone(), &settings.operator_namespace);
+    let me = format!("{}_{nonce}", settings.pod_name);
+    Ok(Keeper::new(api(&parts.clients.calls), api(&parts.clients.watches), &settings.lease_name, me, terms, parts.chance.clone()))
+}
+
+/// Works until `shutdown` resolves, and then for as long as the passes under way may take.
+async fn work(
+    parts: Parts,
+    epoch: String,
+    tenure: Tenure,
+    shutdown: impl Future<Output = ()> + Clone + Send + 'static,
+) -> Result<(), StartError> {
     let Parts { clients, transport, chance, audience, settings } = parts;
     let cluster_id = match &settings.cluster_id {
         Some(id) => id.clone(),
@@ -100,11 +148,11 @@ pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + '
             found.uid().ok_or_else(|| StartError::ClusterId("it has none".to_owned()))?
         }
     };
-    let epoch = nonce(chance.bytes());
+    let grace = settings.shutdown_grace.as_duration();
     let context = Arc::new(Context {
         client: clients.calls.clone(),
         regions: Regions::compiled().with_endpoints(settings.endpoints.clone()),
-        transport,
+        transport: Arc::new(Fenced::new(transport, tenure.clone())),
         chance,
         memory: Memory::default(),
         fleet: Fleet::default(),
@@ -114,9 +162,15 @@ pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + '
         epoch,
         cluster_id,
         settings,
+        tenure,
     });
     tracing::info!(epoch = %context.epoch, version = env!("CARGO_PKG_VERSION"), "operator started");
-    controller::run(&clients, context, shutdown).await;
-    tracing::info!("operator stopped");
+    tokio::select! {
+        biased;
+        () = controller::run(&clients, context, shutdown.clone()) => tracing::info!("operator stopped"),
+        () = async { shutdown.await; tokio::time::sleep(grace).await } => {
+            tracing::warn!(?grace, "operator stopped, with passes under way: what they had begun is found by its intents");
+        }
+    }
     Ok(())
 }

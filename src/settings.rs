@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 
-use crate::{api::duration::UnitDuration, genesys::CustomEndpoint};
+use crate::{api::duration::UnitDuration, genesys::CustomEndpoint, lease::Terms};
 
 /// Whether workloads may be restarted when a rotation publishes a new credential.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -14,6 +14,16 @@ pub enum RolloutTargets {
     Forbidden,
     /// They may, where the operator's role allows it to get and patch them.
     Allowed,
+}
+
+/// Whether replicas agree by a lease who of them works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LeaderElection {
+    /// One works, the others wait.
+    #[default]
+    Enabled,
+    /// This process works at once: for one that is known to be alone.
+    Disabled,
 }
 
 /// Flags of `run`. Each is an environment variable too: `--call-timeout` is `GENESYS_OAUTH_OPERATOR_CALL_TIMEOUT`.
@@ -70,6 +80,34 @@ pub struct Settings {
     /// Whether the workloads that objects name as rolloutTargets may be restarted; the operator's role must allow it too
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_ROLLOUT_TARGETS", value_enum, default_value_t, ignore_case = true)]
     pub rollout_targets: RolloutTargets,
+
+    /// Whether replicas agree by a Lease in the operator's namespace who of them works
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_LEADER_ELECTION", value_enum, default_value_t, ignore_case = true)]
+    pub leader_election: LeaderElection,
+
+    /// Name of the Lease. Installs that share a namespace need one each
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_LEASE_NAME", default_value = "genesys-oauth-operator", value_name = "NAME")]
+    pub lease_name: String,
+
+    /// How long a replica that shows no life keeps the Lease
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_LEASE_DURATION", default_value = "15s", value_name = "DURATION")]
+    pub lease_duration: UnitDuration,
+
+    /// How long a replica tries to renew the Lease before it ends itself
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_LEASE_RENEW_DEADLINE", default_value = "10s", value_name = "DURATION")]
+    pub lease_renew_deadline: UnitDuration,
+
+    /// How often the Lease is renewed
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_LEASE_RETRY_PERIOD", default_value = "2s", value_name = "DURATION")]
+    pub lease_retry_period: UnitDuration,
+
+    /// Name of this replica in the Lease, for people: its Pod
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_POD_NAME", default_value = "genesys-oauth-operator", value_name = "NAME")]
+    pub pod_name: String,
+
+    /// How long passes under way may take to end after SIGTERM; shorter than the Pod's terminationGracePeriodSeconds
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_SHUTDOWN_GRACE", default_value = "25s", value_name = "DURATION")]
+    pub shutdown_grace: UnitDuration,
 }
 
 impl Settings {
@@ -80,6 +118,16 @@ impl Settings {
     pub fn from_flags<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
         let command = Self::augment_args(Command::new("run").no_binary_name(true));
         Self::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
+
+    /// How long the Lease lasts, and how it is renewed.
+    #[must_use]
+    pub fn lease_terms(&self) -> Terms {
+        Terms {
+            duration: self.lease_duration.as_duration(),
+            renew_deadline: self.lease_renew_deadline.as_duration(),
+            retry_period: self.lease_retry_period.as_duration(),
+        }
     }
 
     /// How long a call and the time until everybody sees its effect take together.

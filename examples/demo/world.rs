@@ -101,7 +101,15 @@ impl World {
         let served = platform.serve(([127, 0, 0, 1], 0).into()).await.context("listening on a loopback address")?;
         let endpoint = format!("eu-central-1={0},{0}", served.url());
         let resync = format!("{}s", speed.passes_in(RESYNC).min(LONGEST_RESYNC).as_secs());
-        let ours = ["--operator-namespace", OPERATOR_NAMESPACE, "--endpoint", &endpoint, "--resync-interval", &resync];
+        let ours = [
+            "--operator-namespace",
+            OPERATOR_NAMESPACE,
+            "--endpoint",
+            &endpoint,
+            "--resync-interval",
+            &resync,
+            "--leader-election=disabled",
+        ];
         let flags = WAITS.into_iter().chain(ours).chain(flags.iter().copied());
         let parts = Parts {
             clients,

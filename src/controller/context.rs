@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     genesys::{Regions, Transport},
+    lease::Tenure,
     marker::{NONCE_LENGTH, nonce},
     observability::events::Events,
     settings::Settings,
@@ -71,6 +72,8 @@ pub struct Context {
     pub epoch: String,
     /// The id of this cluster in markers.
     pub cluster_id: String,
+    /// How long this process may still change anything.
+    pub tenure: Tenure,
 }
 
 impl Context {

@@ -94,6 +94,7 @@ impl Bench {
             events,
             epoch: "epoch".into(),
             cluster_id: "cluster".into(),
+            tenure: genesys_oauth_operator::lease::Tenure::unlimited(),
         };
         Self { kubernetes, clock, simulator, context, session, organization, _served: served }
     }

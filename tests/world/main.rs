@@ -6,6 +6,7 @@
 
 mod api_faults;
 mod attacks;
+mod availability;
 mod bad_input;
 mod crash;
 mod determinism;

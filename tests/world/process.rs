@@ -104,6 +104,7 @@ impl Wires {
 pub struct Process {
     wires: Arc<Wires>,
     ended: AtomicBool,
+    frozen: tokio::sync::watch::Sender<bool>,
 }
 
 impl fmt::Debug for Process {
@@ -115,12 +116,22 @@ impl fmt::Debug for Process {
 impl Process {
     /// A process that has just begun.
     pub fn new(wires: Arc<Wires>) -> Arc<Self> {
-        Arc::new(Self { wires, ended: AtomicBool::new(false) })
+        Arc::new(Self { wires, ended: AtomicBool::new(false), frozen: tokio::sync::watch::Sender::new(false) })
     }
 
     /// Ends it.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Stops it as SIGSTOP does: nothing of it goes on to either API until it is continued.
+    pub fn freeze(&self) {
+        self.frozen.send_replace(true);
+    }
+
+    /// Continues it.
+    pub fn thaw(&self) {
+        self.frozen.send_replace(false);
     }
 
     /// A client of the Kubernetes API whose calls may take so long.
@@ -129,6 +140,7 @@ impl Process {
     }
 
     async fn unless_ended(&self) {
+        let _ = self.frozen.subscribe().wait_for(|frozen| !frozen).await;
         if self.ended.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }

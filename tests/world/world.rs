@@ -13,7 +13,7 @@ use genesys_oauth_operator::{
     api,
     controller::{Clients, context::Chance},
     observability::events::Audience,
-    run::{self, Parts},
+    run::{self, Parts, StartError},
     settings::Settings,
 };
 use jiff::Timestamp;
@@ -128,9 +128,11 @@ impl From<u64> for Plan {
 }
 
 /// An operator that runs.
-struct Operator {
-    process: Arc<Process>,
-    task: JoinHandle<()>,
+pub struct Operator {
+    /// Its ways to both APIs.
+    pub process: Arc<Process>,
+    /// Resolves at its end.
+    pub task: JoinHandle<Result<(), StartError>>,
 }
 
 /// One world.
@@ -183,23 +185,34 @@ impl World {
         self.operator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts an operator: a new process, that remembers nothing.
+    /// Starts an operator: a new process, that remembers nothing. It is alone.
     pub fn start(&self) {
+        let started = self.replica(&["--leader-election=disabled"], self.chance.clone(), std::future::pending());
+        *self.lock() = Some(started);
+    }
+
+    /// The clock and the chance of this world.
+    pub fn chance(&self) -> Arc<dyn Chance> {
+        self.chance.clone()
+    }
+
+    /// Starts one more operator, with flags of its own, that the test ends.
+    pub fn replica(&self, flags: &[&str], chance: Arc<dyn Chance>, shutdown: impl Future<Output = ()> + Send + 'static) -> Operator {
         let process = Process::new(self.wires.clone());
         let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
         // With fewer places than objects, kube-runtime picks the next one from a hash map of random keys.
         let usual =
             ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", CLUSTER];
-        let flags = usual.into_iter().chain(self.flags.iter().map(String::as_str));
+        let flags = usual.into_iter().chain(self.flags.iter().map(String::as_str)).chain(flags.iter().copied());
         let parts = Parts {
             clients,
             transport: process.clone(),
-            chance: self.chance.clone(),
+            chance,
             audience: self.audience,
             settings: Settings::from_flags(flags).expect("the flags are taken"),
         };
-        let task = tokio::spawn(async move { run::operate(parts, std::future::pending()).await.expect("the operator starts") });
-        *self.lock() = Some(Operator { process, task });
+        let task = tokio::spawn(run::operate(parts, shutdown));
+        Operator { process, task }
     }
 
     /// Ends the operator at once, wherever it is.
@@ -355,6 +368,7 @@ impl World {
 fn group(resource: &str) -> &'static str {
     match resource {
         "deployments" | "statefulsets" | "daemonsets" => "apps",
+        "leases" => "coordination.k8s.io",
         _ if resource.starts_with("genesys") => api::GROUP,
         _ => "",
     }

@@ -48,6 +48,10 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
             return Ok(());
         }
     };
+    if !pass.context.tenure.covers(seen.times.call) {
+        // The lease ends before the answer could come: no intent is begun that another replica would have to recover.
+        return Err(Error::Stale);
+    }
     if let Err(error) = try_secrets(pass, seen, mint).await {
         return cannot_store(pass, seen, mint, error).await;
     }

@@ -103,5 +103,7 @@ pub fn arguments(setup: &Setup) -> Vec<String> {
     flag("--refutation-window", timing.refutation);
     flag("--resync-interval", timing.resync);
     flag("--rollout-targets", setup.rollout_targets);
+    // A killed operator starts again at once, and two of them work on purpose: what a lease prevents is what those stories are about.
+    flag("--leader-election", "disabled");
     all
 }

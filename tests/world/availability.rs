@@ -1,0 +1,225 @@
+//! Two replicas and one lease: one works, and the other takes over when the first ends, stands still or gives the lease up. It believes no log.
+
+use std::{sync::Arc, time::Duration};
+
+use genesys_cloud_simulator::OPERATOR_CLIENT_SECRET;
+use genesys_oauth_operator::{controller::context::Chance, run::StartError};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    objects::{self, HOME},
+    scenario::{once, scenario},
+    turnstile::Numbers,
+    world::{Operator, Plan, World},
+};
+
+/// The usual terms.
+const DURATION: Duration = Duration::from_secs(15);
+/// What a takeover may take beyond what the lease itself costs.
+const SLACK: Duration = Duration::from_millis(500);
+/// How often the lease is looked at. An even number of milliseconds: requests are carried out at odd ones.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The world's clock, an hour off.
+struct AnHourOff(Arc<dyn Chance>);
+
+impl Chance for AnHourOff {
+    fn now(&self) -> Timestamp {
+        self.0.now() + SignedDuration::from_hours(1)
+    }
+
+    fn bytes(&self) -> [u8; 10] {
+        self.0.bytes()
+    }
+
+    fn fraction(&self) -> f64 {
+        self.0.fraction()
+    }
+}
+
+/// A replica, and how to ask it to stop as SIGTERM does.
+struct Replica {
+    operator: Operator,
+    terminate: Option<oneshot::Sender<()>>,
+}
+
+impl Replica {
+    fn start(world: &World, pod: &str) -> Self {
+        Self::with_clock(world, pod, world.chance())
+    }
+
+    fn with_clock(world: &World, pod: &str, chance: Arc<dyn Chance>) -> Self {
+        let (terminate, terminated) = oneshot::channel();
+        let name = format!("--pod-name={pod}");
+        let shutdown = async move {
+            if terminated.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let operator = world.replica(&["--leader-election=enabled", &name], chance, shutdown);
+        Self { operator, terminate: Some(terminate) }
+    }
+
+    /// As SIGKILL does.
+    fn kill(self) {
+        self.operator.process.end();
+        self.operator.task.abort();
+    }
+
+    /// As SIGTERM does.
+    fn terminate(&mut self) {
+        if let Some(terminate) = self.terminate.take() {
+            let _ = terminate.send(());
+        }
+    }
+}
+
+fn lease(world: &World) -> Value {
+    world.get("leases", HOME, "genesys-oauth-operator").map(|lease| lease["spec"].clone()).unwrap_or_default()
+}
+
+/// Which replica holds the lease.
+fn holder(world: &World) -> Option<String> {
+    lease(world)["holderIdentity"].as_str().and_then(|holder| holder.split_once('_')).map(|(pod, _)| pod.to_owned())
+}
+
+async fn holds(world: &World, pod: &str) {
+    world.until(&format!("{pod} to hold the lease"), |world| (holder(world).as_deref() == Some(pod)).then_some(())).await;
+}
+
+/// How long it takes until a replica holds the lease.
+async fn takeover(world: &World, pod: &str) -> Duration {
+    let begun = Instant::now();
+    while holder(world).as_deref() != Some(pod) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{pod} did not take over: {}", lease(world));
+        tokio::time::sleep(LOOK).await;
+    }
+    begun.elapsed()
+}
+
+/// A world with an organization and nobody who works it.
+fn furnish(world: &World) {
+    world.give_credential(OPERATOR_CLIENT_SECRET);
+    world.apply(&objects::organization());
+}
+
+#[test]
+fn one_of_two_replicas_works_and_the_other_takes_a_released_lease_at_once() {
+    scenario(Plan::new(51).bare(), async |world| {
+        furnish(world);
+        let mut first = Replica::start(world, "first");
+        holds(world, "first").await;
+        let second = Replica::start(world, "second");
+        world.organization_shows("Ready=True/Available").await;
+        world.declare("billing", &json!({}));
+        world.settles("billing").await;
+        assert_eq!(lease(world)["leaseTransitions"], 0);
+        world.declare("invoices", &json!({}));
+        first.terminate();
+        assert!(matches!(first.operator.task.await, Ok(Ok(()))), "it ended as it was asked to");
+        let free = takeover(world, "second").await;
+        assert!(free <= SLACK, "the lease was free for {free:?}");
+        world.settles("invoices").await;
+        assert_eq!(lease(world)["leaseTransitions"], 1);
+        second.kill();
+    });
+}
+
+#[test]
+fn a_killed_replica_is_followed_when_its_lease_is_over_whatever_the_wall_clocks_say() {
+    for (seed, off) in [(52, false), (53, true)] {
+        once(Plan::new(seed).bare(), async |world| {
+            furnish(world);
+            let first = Replica::start(world, "first");
+            holds(world, "first").await;
+            let clock = if off { Arc::new(AnHourOff(world.chance())) } else { world.chance() };
+            let second = Replica::with_clock(world, "second", clock);
+            world.declare("billing", &json!({}));
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            first.kill();
+            let after = takeover(world, "second").await;
+            assert!(after <= DURATION + SLACK, "after {after:?}");
+            assert!(after >= Duration::from_secs(12), "after {after:?}: the lease was not over");
+            world.settles("billing").await;
+            second.kill();
+        });
+    }
+}
+
+#[test]
+fn a_replica_that_stood_still_ends_itself_and_changes_nothing_more() {
+    once(Plan::new(54).bare(), async |world| {
+        furnish(world);
+        let first = Replica::start(world, "first");
+        holds(world, "first").await;
+        let second = Replica::start(world, "second");
+        world.organization_shows("Ready=True/Available").await;
+        world.declare("billing", &json!({}));
+        first.operator.process.freeze();
+        takeover(world, "second").await;
+        world.settles("billing").await;
+        first.operator.process.thaw();
+        let ended = first.operator.task.await.expect("no panic");
+        assert!(matches!(ended, Err(StartError::LeaseLost(_))), "{ended:?}");
+        assert_eq!(holder(world).as_deref(), Some("second"));
+        second.kill();
+    });
+}
+
+#[test]
+fn replicas_that_are_killed_or_stand_still_at_any_moment_cost_no_client_and_no_secret() {
+    for seed in 60..65 {
+        once(Plan::new(seed).bare(), async |world| {
+            furnish(world);
+            let mut numbers = Numbers::new(seed);
+            let mut random = |below: u64| numbers.next() % below;
+            let off = Arc::new(AnHourOff(world.chance()));
+            let mut replicas =
+                vec![("r0".to_owned(), Replica::start(world, "r0")), ("r1".to_owned(), Replica::with_clock(world, "r1", off))];
+            for round in 0..4 {
+                // Creates and rotations go on while the holder falls.
+                let name = format!("client-{round}");
+                world.declare(name.as_str(), &json!({}));
+                if round > 0 {
+                    let before = format!("client-{}", round - 1);
+                    let request = json!({ "oauth.genesys-operator.io/rotate": format!("t{round}") });
+                    world.annotate("genesysoauthclients", before.as_str(), &request).await;
+                }
+                tokio::time::sleep(Duration::from_millis(2 * random(12_000))).await;
+                let present = holder(world);
+                let (_, fallen) = replicas.remove(replicas.iter().position(|(pod, _)| present.as_ref() == Some(pod)).unwrap_or(0));
+                if round % 2 == 0 {
+                    fallen.kill();
+                } else {
+                    fallen.operator.process.freeze();
+                    tokio::time::sleep(Duration::from_millis(2 * random(30_000))).await;
+                    fallen.operator.process.thaw();
+                    tokio::time::sleep(Duration::from_secs(20)).await;
+                    fallen.kill();
+                }
+                let pod = format!("r{}", round + 2);
+                replicas.push((pod.clone(), Replica::start(world, &pod)));
+            }
+            for round in 0..4 {
+                world.client_shows(format!("client-{round}").as_str(), "Ready=True/Available").await;
+            }
+            for (_, replica) in replicas {
+                replica.kill();
+            }
+        });
+    }
+}
+
+#[test]
+fn terms_that_leave_no_room_for_a_call_are_refused_at_the_start() {
+    once(Plan::new(55).bare(), async |world| {
+        furnish(world);
+        let shutdown = std::future::pending();
+        let operator = world.replica(&["--leader-election=enabled", "--lease-duration=11s"], world.chance(), shutdown);
+        let refused = operator.task.await.expect("no panic").expect_err("it can't work like this");
+        assert!(refused.to_string().contains("--lease-duration"), "{refused}");
+        assert!(lease(world).is_null(), "nothing was written");
+    });
+}
