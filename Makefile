@@ -26,22 +26,24 @@ e2e: control-plane conformance ## Run the end-to-end tests: the built binary, a 
 conformance: control-plane ## Run the same checks on the in-memory Kubernetes API and on the real kube-apiserver
 	tests/conformance/run.sh
 
-lint: ## Check format, lints, links of the docs, shell scripts and the choice of TLS libraries
+lint: ## Check format, lints, links of the docs, shell scripts, the choice of TLS libraries, and the chart
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 	tests/lint.sh
+	tests/chart/run.sh
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-generate: ## Write the generated files: crds/
+generate: ## Write the generated files: crds/, and their copy in the chart
 	$(CARGO) run --locked --quiet --package genesys-oauth-operator -- crds --directory crds
+	cp crds/*.yaml charts/genesys-oauth-operator/files/crds/
 
 verify: ## Check that the generated files are fresh
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	$(CARGO) run --locked --quiet --package genesys-oauth-operator -- crds --directory "$$fresh"; \
-	diff --recursive --unified crds "$$fresh" || { echo "crds/ is not fresh: run make generate and commit the result" >&2; exit 1; }; \
+	diff --recursive --unified crds charts/genesys-oauth-operator/files/crds && diff --recursive --unified crds "$$fresh" || { echo "crds/ is not fresh: run make generate and commit the result" >&2; exit 1; }; \
 	echo "crds/ is fresh"
 
 control-plane: ## Find or make etcd, kube-apiserver and kubectl, once, outside the checkout

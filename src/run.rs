@@ -1,6 +1,6 @@
 //! Puts a running operator together: from its settings alone, or from parts that a test or a demo brings. Decides nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
@@ -17,7 +17,10 @@ use crate::{
     genesys::{HttpTransport, Regions, SetupError, Transport},
     lease::{Fenced, Keeper, Lost, Tenure},
     marker::nonce,
-    observability::events::{Audience, Events},
+    observability::{
+        events::{Audience, Events},
+        probes::{self, Pulse},
+    },
     settings::{LeaderElection, Settings},
 };
 
@@ -38,6 +41,9 @@ pub enum StartError {
         "the uid of namespace kube-system, by which markers name this cluster, can't be read: {0}; allow the operator to get it, or set --cluster-id"
     )]
     ClusterId(String),
+    /// Nothing can listen where probes are to be answered.
+    #[error("probes can't be answered at {0}: {1}; choose another --probe-address")]
+    Probes(SocketAddr, std::io::Error),
     /// The terms of the lease can't be kept.
     #[error("--lease-duration, --lease-renew-deadline and --lease-retry-period don't fit: {0}")]
     LeaseTerms(String),
@@ -101,8 +107,13 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send +
 pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
     let shutdown = shutdown.shared();
     let nonce = nonce(parts.chance.bytes());
+    let pulse = Arc::new(Pulse::default());
+    let _probes = match parts.settings.probe_address {
+        Some(address) => Some(probes::answer(address, pulse.clone()).await.map_err(|error| StartError::Probes(address, error))?),
+        None => None,
+    };
     if parts.settings.leader_election == LeaderElection::Disabled {
-        return work(parts, nonce, Tenure::unlimited(), shutdown).await;
+        return work(parts, nonce, Tenure::unlimited(), pulse, shutdown).await;
     }
     let mut keeper = keeper(&parts, &nonce)?;
     let tenure = tokio::select! {
@@ -115,7 +126,7 @@ pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + '
         biased;
         // What is under way is dropped with its tasks; what it had sent, the next holder finds by its intents.
         lost = keeper.keep(&tenure) => return Err(lost.into()),
-        result = work(parts, epoch, tenure.clone(), shutdown) => result,
+        result = work(parts, epoch, tenure.clone(), pulse, shutdown) => result,
     };
     keeper.release().await;
     result
@@ -137,6 +148,7 @@ async fn work(
     parts: Parts,
     epoch: String,
     tenure: Tenure,
+    pulse: Arc<Pulse>,
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> Result<(), StartError> {
     let Parts { clients, transport, chance, audience, settings } = parts;
@@ -148,6 +160,7 @@ async fn work(
             found.uid().ok_or_else(|| StartError::ClusterId("it has none".to_owned()))?
         }
     };
+    pulse.works(tenure.clone());
     let grace = settings.shutdown_grace.as_duration();
     let context = Arc::new(Context {
         client: clients.calls.clone(),
@@ -163,6 +176,7 @@ async fn work(
         cluster_id,
         settings,
         tenure,
+        pulse,
     });
     tracing::info!(epoch = %context.epoch, version = env!("CARGO_PKG_VERSION"), "operator started");
     tokio::select! {

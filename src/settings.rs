@@ -1,6 +1,6 @@
 //! The settings of a running operator, parsed from flags and environment; read once at the start. Holds no secret.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Command, FromArgMatches as _, ValueEnum};
 
@@ -104,6 +104,10 @@ pub struct Settings {
     /// Name of this replica in the Lease, for people: its Pod
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_POD_NAME", default_value = "genesys-oauth-operator", value_name = "NAME")]
     pub pod_name: String,
+
+    /// Address at which /healthz and /readyz are answered; 0.0.0.0:8081 in a Pod. Default: nowhere
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_PROBE_ADDRESS", value_name = "ADDRESS:PORT")]
+    pub probe_address: Option<SocketAddr>,
 
     /// How long passes under way may take to end after SIGTERM; shorter than the Pod's terminationGracePeriodSeconds
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_SHUTDOWN_GRACE", default_value = "25s", value_name = "DURATION")]

@@ -14,7 +14,7 @@ use crate::{
     genesys::{Regions, Transport},
     lease::Tenure,
     marker::{NONCE_LENGTH, nonce},
-    observability::events::Events,
+    observability::{events::Events, probes::Pulse},
     settings::Settings,
 };
 
@@ -74,6 +74,8 @@ pub struct Context {
     pub cluster_id: String,
     /// How long this process may still change anything.
     pub tenure: Tenure,
+    /// What this process is doing, for the kubelet.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Context {

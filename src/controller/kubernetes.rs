@@ -31,6 +31,13 @@ pub fn resource_version<K: Resource>(object: &K) -> Option<u64> {
     object.meta().resource_version.as_deref().and_then(|version| version.parse().ok())
 }
 
+/// An object's kind, namespace and name, for people.
+#[must_use]
+pub fn about<K: Resource<DynamicType = ()>>(object: &K) -> String {
+    let place = object.namespace().map_or_else(String::new, |namespace| format!("{namespace}/"));
+    format!("{} {place}{}", K::kind(&()), object.name_any())
+}
+
 /// Adds the finalizer to the object as it was read. [`Error::Stale`] if it changed since.
 pub async fn add_finalizer<K>(api: &Api<K>, object: &K) -> Result<K, Error>
 where

@@ -95,6 +95,7 @@ impl Bench {
             epoch: "epoch".into(),
             cluster_id: "cluster".into(),
             tenure: genesys_oauth_operator::lease::Tenure::unlimited(),
+            pulse: Arc::default(),
         };
         Self { kubernetes, clock, simulator, context, session, organization, _served: served }
     }

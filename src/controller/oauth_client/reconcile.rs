@@ -21,7 +21,7 @@ use crate::{
     controller::{
         context::Context,
         error::Error,
-        kubernetes::{add_finalizer, resource_version},
+        kubernetes::{about, add_finalizer, resource_version},
         memory::{Circumstances, Recollection, pause},
     },
 };
@@ -33,6 +33,7 @@ const SUPERSEDED: Duration = Duration::from_secs(3);
 
 /// One pass. Errors are those of the Kubernetes API alone; what the platform says is in the conditions.
 pub async fn reconcile(object: Arc<GenesysOAuthClient>, context: Arc<Context>) -> Result<Action, Error> {
+    let _under_way = context.pulse.pass(about(&*object));
     let uid = object.uid().unwrap_or_default();
     let memory = context.memory.recall(&uid);
     if memory.outdates(resource_version(&*object), Instant::now()) {

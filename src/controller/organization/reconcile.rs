@@ -15,7 +15,7 @@ use crate::{
     controller::{
         context::Context,
         error::{During as _, Error},
-        kubernetes::secrets,
+        kubernetes::{about, secrets},
         memory::{Circumstances, Look, Recollection, pause},
         rotation_policy::review::{Committed, commit},
         sessions::{Session, Sessions, Standing, opened_for},
@@ -28,6 +28,7 @@ const PATIENCE: u32 = 3;
 
 /// One pass.
 pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) -> Result<Action, Error> {
+    let _under_way = context.pulse.pass(about(&*object));
     let api: Api<GenesysOrganization> = Api::all(context.client.clone());
     let name = object.name_any();
     if object.metadata.deletion_timestamp.is_some() {

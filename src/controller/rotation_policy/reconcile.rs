@@ -18,6 +18,7 @@ use crate::{
         context::Context,
         error::Error,
         fleet::followers::Guide,
+        kubernetes::about,
         memory::{Recollection, pause},
         oauth_client::policy::key_of_policy,
     },
@@ -25,6 +26,7 @@ use crate::{
 
 /// One pass. Errors are those of the Kubernetes API alone.
 pub async fn reconcile(object: Arc<GenesysRotationPolicy>, context: Arc<Context>) -> Result<Action, Error> {
+    let _under_way = context.pulse.pass(about(&*object));
     if object.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
