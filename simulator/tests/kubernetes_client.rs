@@ -130,6 +130,24 @@ async fn an_idle_watch_is_told_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn what_happens_to_other_resources_makes_no_idle_watch_old() {
+    let api = Kubernetes::new(Settings { history: 10, ..Settings::new(1, Arc::new(ManualClock::default())) });
+    let maps = filled(&api).await;
+    let secrets: Api<Secret> = Api::default_namespaced(Client::new(api.service(User::admin()), "default"));
+    let version = api.resource_version().to_string();
+    let mut watch = maps.watch(&WatchParams::default().timeout(60), &version).await.expect("a watch").boxed();
+    for value in 0..100 {
+        let patch =
+            Patch::Apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": value.to_string()}}));
+        secrets.patch("s", &PatchParams::apply("test"), &patch).await.expect("applied");
+        // The watch is awake all the time, and has nothing to tell.
+        assert!(futures::poll!(watch.try_next()).is_pending());
+    }
+    maps.delete("a", &DeleteParams::default()).await.expect("deleted");
+    assert!(matches!(watch.try_next().await.expect("no error"), Some(WatchEvent::Deleted(_))));
+}
+
+#[tokio::test]
 async fn kubes_own_watcher_survives_a_compaction() {
     let api = api();
     let maps = filled(&api).await;
@@ -196,6 +214,21 @@ async fn what_has_lost_its_owners_is_collected() {
     }
     maps.delete("a", &DeleteParams::foreground()).await.expect("deleted");
     assert!(api.list(&configmaps()).is_empty());
+}
+
+#[tokio::test]
+async fn what_keeps_one_owner_stays_and_forgets_the_other() {
+    let api = api();
+    let maps = filled(&api).await;
+    let mut references = Vec::new();
+    for name in ["a", "b"] {
+        let owner = maps.get(name).await.expect("there");
+        references.push(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": owner.uid()}));
+    }
+    maps.patch("c", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"ownerReferences": references}}))).await.expect("patched");
+    maps.delete("a", &DeleteParams::default()).await.expect("deleted");
+    let kept = maps.get("c").await.expect("still there");
+    assert_eq!(kept.owner_references().iter().map(|owner| owner.name.as_str()).collect::<Vec<_>>(), ["b"]);
 }
 
 #[tokio::test]

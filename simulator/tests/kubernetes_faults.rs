@@ -127,6 +127,30 @@ async fn watch_events_get_lost_come_twice_late_or_together() {
     }
 }
 
+#[tokio::test]
+async fn a_fault_finds_an_object_by_name_before_it_is_made() {
+    let api = api();
+    let maps = maps(&api);
+    api.plant(Fault::new(FaultKind::Conflict).verb(Verb::Create).name("b"));
+    maps.create(&PostParams::default(), &map("a")).await.expect("another name");
+    maps.create(&PostParams::default(), &map("b")).await.expect_err("its name");
+    maps.create(&PostParams::default(), &map("b")).await.expect("the fault is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_all_namespaces_minds_faults_of_one() {
+    let api = api();
+    let everywhere: Api<ConfigMap> = Api::all(Client::new(api.service(User::named("admin")), "default"));
+    let version = api.resource_version();
+    api.plant(Fault::new(FaultKind::DropEvent).verb(Verb::Watch).namespace("default"));
+    for namespace in ["kube-system", "default"] {
+        let made =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": namespace}, "data": {"k": namespace}});
+        api.create(made).expect("made");
+    }
+    assert_eq!(told(&everywhere, version, Duration::from_secs(10)).await, ["A:kube-system"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_joins_all_its_events_tells_them_in_the_end() {
     let api = api();

@@ -30,6 +30,15 @@ fn set_default(value: &mut Value, member: &str, name: &str, default: Value) {
 }
 
 fn secret(value: &mut Value) {
+    if let Some(Value::Object(data)) = value.get_mut("data") {
+        for text in data.values_mut() {
+            // Line breaks in base64 mean nothing.
+            let joined = text.as_str().filter(|text| text.contains(['\n', '\r'])).map(|text| text.replace(['\n', '\r'], ""));
+            if let Some(joined) = joined {
+                *text = joined.into();
+            }
+        }
+    }
     if let Some(Value::Object(texts)) = value.get("stringData").cloned() {
         let data = object::member_mut(value, "data");
         for (key, text) in texts {
@@ -177,7 +186,10 @@ fn definition(value: &mut Value) {
 pub(crate) fn errors(id: &GroupResource, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     match (id.group.as_str(), id.resource.as_str()) {
-        ("", "secrets") => data(value, old, &["data"], &mut errors),
+        ("", "secrets") => {
+            data(value, old, &["data"], &mut errors);
+            secret_type(value, &mut errors);
+        }
         ("", "configmaps") => data(value, old, &["data", "binaryData"], &mut errors),
         ("", "events") => event_errors(value, &mut errors),
         ("coordination.k8s.io", "leases") => {
@@ -252,8 +264,34 @@ fn data(value: &Value, old: Option<&Value>, members: &[&str], errors: &mut Vec<F
                 !key.is_empty() && key.chars().all(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.'));
             if !good {
                 errors.push(FieldError::invalid(format!("{member}[{key}]"), &key.clone().into(), WORDS));
+            } else if key == "." || key.starts_with("..") {
+                let why =
+                    if matches!(key.as_str(), "." | "..") { format!("must not be '{key}'") } else { "must not start with '..'".to_owned() };
+                errors.push(FieldError::invalid(format!("{member}[{key}]"), &key.clone().into(), &why));
             }
         }
+    }
+}
+
+/// What a Secret of a type that the platform knows must hold.
+fn secret_type(value: &Value, errors: &mut Vec<FieldError>) {
+    let has = |key: &str| object::at(value, &["data", key]).is_some();
+    let mut require = |keys: &[&str]| {
+        errors.extend(keys.iter().filter(|key| !has(key)).map(|key| FieldError::required(format!("data[{key}]"), "")));
+    };
+    match object::text(value, &["type"]) {
+        "kubernetes.io/tls" => require(&["tls.crt", "tls.key"]),
+        "kubernetes.io/ssh-auth" => require(&["ssh-privatekey"]),
+        "kubernetes.io/dockercfg" => require(&[".dockercfg"]),
+        "kubernetes.io/dockerconfigjson" => require(&[".dockerconfigjson"]),
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => require(&["username", "password"]),
+        "kubernetes.io/service-account-token" => {
+            const ACCOUNT: &str = "kubernetes.io/service-account.name";
+            if object::text(value, &["metadata", "annotations", ACCOUNT]).is_empty() {
+                errors.push(FieldError::required(format!("metadata.annotations[{ACCOUNT}]"), ""));
+            }
+        }
+        _ => {}
     }
 }
 
@@ -320,6 +358,15 @@ mod tests {
         default(&id("apps", "deployments"), &mut deployment);
         assert_eq!(deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"], "25%");
         assert_eq!(deployment["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"], "IfNotPresent");
+    }
+
+    #[test]
+    fn a_secret_of_a_known_type_has_its_keys() {
+        let fields =
+            |secret: &Value| -> Vec<String> { errors(&id("", "secrets"), secret, None).into_iter().map(|error| error.field).collect() };
+        assert_eq!(fields(&json!({"type": "kubernetes.io/tls", "data": {"tls.crt": ""}})), ["data[tls.key]"]);
+        assert!(fields(&json!({"type": "kubernetes.io/basic-auth", "data": {"password": ""}})).is_empty());
+        assert_eq!(fields(&json!({"data": {"..a": "", ".a": ""}})), ["data[..a]"]);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use super::object;
 use super::protobuf;
 use super::request::{FieldValidation, Request};
 use super::resource::{GroupResource, Origin, Versioned};
+use super::schema::Node;
 use super::structure;
-use super::validate::validate;
+use super::validate::{join, validate};
 
 /// A decoded object, and what the client is warned of.
 #[derive(Debug)]
@@ -91,6 +92,7 @@ pub(crate) fn decode(mut value: Value, of: &Versioned, validation: FieldValidati
         }
         Origin::Custom => {
             structure::drop_nulls(&mut value, schema);
+            structure::write_whole_numbers(&mut value);
             check_metadata(&value, of)?;
         }
     }
@@ -139,6 +141,22 @@ pub(crate) fn set_type(value: &mut Value, of: &Versioned) {
     object::set_member(value, "kind", Some(of.kind.kind.clone().into()));
 }
 
+/// The path of a number that a Go struct has no room for.
+fn beyond_int32(value: &Value, schema: Node<'_>, path: &str) -> Option<String> {
+    match value {
+        Value::Object(map) => map.iter().find_map(|(name, value)| beyond_int32(value, schema.member(name)?, &join(path, name))),
+        Value::Array(items) => {
+            let schema = schema.items()?;
+            items.iter().enumerate().find_map(|(index, item)| beyond_int32(item, schema, &format!("{path}[{index}]")))
+        }
+        Value::Number(number) if schema.text("format") == Some("int32") => {
+            let fits = number.as_i64().is_some_and(|number| i32::try_from(number).is_ok());
+            (!fits).then(|| path.to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// A built-in object whose members have wrong types cannot even be decoded.
 fn check_types(value: &Value, of: &Versioned) -> Result<()> {
     let errors = validate(value, None, of.version.schema.root(), "");
@@ -157,7 +175,13 @@ fn check_types(value: &Value, of: &Versioned) -> Result<()> {
             );
             Err(cannot_be_handled(of, &why))
         }
-        None => Ok(()),
+        None => match beyond_int32(value, of.version.schema.root(), "") {
+            Some(path) => {
+                let why = format!("json: cannot unmarshal number into Go struct field {}.{path} of type int32", of.kind.kind);
+                Err(cannot_be_handled(of, &why))
+            }
+            None => Ok(()),
+        },
     }
 }
 

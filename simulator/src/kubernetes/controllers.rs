@@ -95,6 +95,14 @@ pub(crate) fn collect_garbage(state: &mut State, now: Timestamp) -> bool {
         let kept = owners.iter().flatten().any(|owner| !leaving(owner));
         if !kept {
             changed |= delete(state, found, now);
+        } else if owners.iter().any(Option::is_none) {
+            // Kept by one owner, it forgets those that are gone.
+            let left: Vec<Value> =
+                references.iter().zip(&owners).filter(|(_, owner)| owner.is_some()).map(|(reference, _)| reference.clone()).collect();
+            let mut freed = Value::clone(&found.object);
+            object::set_metadata(&mut freed, "ownerReferences", Some(left.into()));
+            state.put(&found.resource, &found.key, freed);
+            changed = true;
         }
     }
     for found in all.iter().filter(|found| object::is_terminating(&found.object)) {

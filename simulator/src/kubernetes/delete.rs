@@ -43,8 +43,13 @@ impl DeleteOptions {
                     .map_err(|error| ApiError::bad_request(format!("error decoding DeleteOptions: {error}")))?,
             };
             let text = |path: &[&str]| Some(object::text(&body, path).to_owned()).filter(|text| !text.is_empty());
-            options.uid = text(&["preconditions", "uid"]);
-            options.resource_version = text(&["preconditions", "resourceVersion"]);
+            if !body.is_object() || !matches!(object::text(&body, &["kind"]), "" | "DeleteOptions") {
+                return Err(ApiError::bad_request("error decoding DeleteOptions: the body is of another kind"));
+            }
+            // An empty precondition is one that nothing fulfils.
+            let condition = |name: &str| object::at(&body, &["preconditions", name]).and_then(Value::as_str).map(str::to_owned);
+            options.uid = condition("uid");
+            options.resource_version = condition("resourceVersion");
             options.propagation = text(&["propagationPolicy"]).or(options.propagation);
             let orphans = body.get("orphanDependents").is_some_and(Value::is_boolean);
             if orphans && options.propagation.is_some() {

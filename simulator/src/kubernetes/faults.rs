@@ -192,14 +192,14 @@ impl Fault {
         self
     }
 
-    fn matches(&self, user: &str, target: &Target, name: &str) -> bool {
+    fn matches(&self, user: &str, target: &Target) -> bool {
         let is = |wanted: &Option<String>, has: &str| wanted.as_deref().is_none_or(|wanted| wanted == has);
         self.verb.is_none_or(|verb| verb == target.verb)
             && is(&self.group, &target.group)
             && is(&self.resource, &target.resource)
             && is(&self.subresource, &target.subresource)
             && is(&self.namespace, &target.namespace)
-            && is(&self.name, name)
+            && is(&self.name, &target.name)
             && is(&self.user, user)
     }
 }
@@ -244,31 +244,30 @@ impl Faults {
     }
 
     pub(crate) fn on_request(&mut self, user: &str, target: &Target) -> Option<FaultKind> {
-        self.strike(Strikes::Requests, user, target, &target.name)
+        self.strike(Strikes::Requests, user, target)
     }
 
     pub(crate) fn on_list(&mut self, user: &str, target: &Target) -> Option<FaultKind> {
-        self.strike(Strikes::Lists, user, target, &target.name)
+        self.strike(Strikes::Lists, user, target)
     }
 
     pub(crate) fn on_watch_start(&mut self, user: &str, target: &Target) -> Option<FaultKind> {
-        self.strike(Strikes::WatchStarts, user, target, &target.name)
+        self.strike(Strikes::WatchStarts, user, target)
     }
 
     /// What happens to an event about an object.
-    pub(crate) fn on_event(&mut self, user: &str, target: &Target, name: &str) -> Option<FaultKind> {
-        self.strike(Strikes::WatchEvents, user, target, name)
+    pub(crate) fn on_event(&mut self, user: &str, about: &Target) -> Option<FaultKind> {
+        self.strike(Strikes::WatchEvents, user, about)
     }
 
     /// The resourceVersion at which a user's cache of a resource stands still.
     pub(crate) fn frozen_at(&self, user: &str, target: &Target) -> Option<u64> {
-        let frozen =
-            |planted: &&Planted| planted.fault.kind.strikes() == Strikes::WhileItLasts && planted.fault.matches(user, target, &target.name);
+        let frozen = |planted: &&Planted| planted.fault.kind.strikes() == Strikes::WhileItLasts && planted.fault.matches(user, target);
         self.planted.values().filter(frozen).map(|planted| planted.since).min()
     }
 
-    fn strike(&mut self, what: Strikes, user: &str, target: &Target, name: &str) -> Option<FaultKind> {
-        let matching = |planted: &Planted| planted.fault.kind.strikes() == what && planted.fault.matches(user, target, name);
+    fn strike(&mut self, what: Strikes, user: &str, target: &Target) -> Option<FaultKind> {
+        let matching = |planted: &Planted| planted.fault.kind.strikes() == what && planted.fault.matches(user, target);
         let ids: Vec<u64> = self.planted.iter().filter(|(_, planted)| matching(planted)).map(|(id, _)| *id).collect();
         for id in ids {
             let Some(planted) = self.planted.get_mut(&id) else { continue };

@@ -16,7 +16,7 @@ use super::object;
 use super::patch;
 use super::read;
 use super::request::{Commit, FieldValidation, PatchType, Request, Target, Verb, WriteOptions};
-use super::resource::{Scope, Storage, Versioned};
+use super::resource::{GroupResource, Scope, Storage, Versioned};
 use super::scale;
 use super::selector::Selector;
 use super::state::{State, key};
@@ -94,8 +94,12 @@ fn find(state: &State, target: &Target) -> Result<Versioned> {
     }
     let fits = match target.verb {
         Verb::Create => target.name.is_empty() && (!of.kind.is_namespaced() || !target.namespace.is_empty()),
+        Verb::Patch if target.subresource == "finalize" => false,
         Verb::Update | Verb::Patch | Verb::Delete => !target.name.is_empty(),
-        Verb::DeleteCollection => target.id() != super::resource::GroupResource::new("", "namespaces"),
+        // Nobody empties all namespaces at once.
+        Verb::DeleteCollection => {
+            of.kind.id != GroupResource::new("", "namespaces") && (!of.kind.is_namespaced() || !target.namespace.is_empty())
+        }
         Verb::Get | Verb::List | Verb::Watch => true,
     };
     let subresource_fits = target.subresource.is_empty() || matches!(target.verb, Verb::Get | Verb::Update | Verb::Patch);

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::delete::{FOREGROUND, ORPHAN};
 use super::error::FieldError;
 use super::object;
-use super::resource::Kind;
+use super::resource::{Kind, Origin};
 use super::selector::is_label_value;
 
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -13,6 +14,7 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
 const PREFIX_PART: &str = "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 /// How many bytes all annotations may have together.
 const ANNOTATIONS: usize = 256 * 1024;
+const QUALIFIED: &str = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
 const NAME_PART: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
 /// Everything that is wrong with an object's metadata.
@@ -20,42 +22,52 @@ pub(crate) fn errors(object: &Value, kind: &Kind) -> Vec<FieldError> {
     let mut errors = Vec::new();
     name(object, kind, &mut errors);
     labels(object, &mut errors);
-    finalizers(object, &mut errors);
+    finalizers(object, kind, &mut errors);
     owners(object, &mut errors);
     errors
 }
 
 fn name(object: &Value, kind: &Kind, errors: &mut Vec<FieldError>) {
+    let prefix = object::text(object, &["metadata", "generateName"]);
+    if !prefix.is_empty() {
+        // What comes behind it makes a dash at its end a good one.
+        let masked = prefix.strip_suffix('-').map_or_else(|| prefix.to_owned(), |prefix| format!("{prefix}a"));
+        errors.extend(name_defects(&masked, kind).iter().map(|why| FieldError::invalid("metadata.generateName", &prefix.into(), why)));
+    }
     let name = object::name(object);
     if name.is_empty() {
         errors.push(FieldError::required("metadata.name", "name or generateName is required"));
         return;
     }
-    let refused = |why: &str| FieldError::invalid("metadata.name", &name.into(), why);
+    errors.extend(name_defects(name, kind).iter().map(|why| FieldError::invalid("metadata.name", &name.into(), why)));
+}
+
+/// What keeps a text from being the name of an object of the kind.
+fn name_defects(name: &str, kind: &Kind) -> Vec<String> {
+    let mut defects = Vec::new();
     match (kind.id.group.as_str(), kind.id.resource.as_str()) {
         // Names of roles are segments of paths.
         ("rbac.authorization.k8s.io", _) => {
-            if let Some(bad) = ["/", "%"].into_iter().find(|bad| name.contains(bad)) {
-                errors.push(refused(&format!("may not contain '{bad}'")));
-            }
+            defects.extend(["/", "%"].into_iter().find(|bad| name.contains(bad)).map(|bad| format!("may not contain '{bad}'")));
         }
         ("", "namespaces") => {
             if name.len() > 63 {
-                errors.push(refused("must be no more than 63 characters"));
+                defects.push("must be no more than 63 characters".to_owned());
             }
             if !is_label(name) {
-                errors.push(refused(LABEL));
+                defects.push(LABEL.to_owned());
             }
         }
         _ => {
             if name.len() > 253 {
-                errors.push(refused("must be no more than 253 characters"));
+                defects.push("must be no more than 253 characters".to_owned());
             }
             if !name.split('.').all(is_label) {
-                errors.push(refused(SUBDOMAIN));
+                defects.push(SUBDOMAIN.to_owned());
             }
         }
     }
+    defects
 }
 
 fn is_label(text: &str) -> bool {
@@ -73,6 +85,9 @@ pub(crate) fn is_subdomain(text: &str) -> bool {
 /// What keeps a text from being a qualified name such as `example.com/name`.
 fn qualified_name(text: &str) -> Option<&'static str> {
     let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    if name.contains('/') {
+        return Some(QUALIFIED);
+    }
     if name.is_empty() {
         return Some("name part must be non-empty");
     }
@@ -96,7 +111,9 @@ fn labels(object: &Value, errors: &mut Vec<FieldError>) {
             errors.push(FieldError::too_long(&field, ANNOTATIONS as u64));
         }
         for (key, value) in map {
-            if let Some(why) = qualified_name(key) {
+            // The keys of annotations may be written in capitals.
+            let judged = if member == "annotations" { key.to_lowercase() } else { key.clone() };
+            if let Some(why) = qualified_name(&judged) {
                 errors.push(FieldError::invalid(&field, &key.clone().into(), why));
             }
             let text = value.as_str().unwrap_or_default();
@@ -109,17 +126,33 @@ fn labels(object: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn finalizers(object: &Value, errors: &mut Vec<FieldError>) {
-    for finalizer in object::finalizers(object) {
+fn finalizers(object: &Value, kind: &Kind, errors: &mut Vec<FieldError>) {
+    const KNOWN: &[&str] = &["kubernetes", FOREGROUND, ORPHAN];
+    let all = object::finalizers(object);
+    for (index, finalizer) in all.iter().enumerate() {
         if let Some(why) = qualified_name(finalizer) {
-            errors.push(FieldError::invalid("metadata.finalizers", &finalizer.into(), why));
+            errors.push(FieldError::invalid("metadata.finalizers", &(*finalizer).into(), why));
+        } else if kind.origin == Origin::BuiltIn && kind.id.group.is_empty() && !finalizer.contains('/') && !KNOWN.contains(finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(format!("metadata.finalizers[{index}]"), &(*finalizer).into(), why));
         }
+    }
+    if all.contains(&FOREGROUND) && all.contains(&ORPHAN) {
+        let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
+        errors.push(FieldError::invalid("metadata.finalizers", &all.into(), &why));
     }
 }
 
 fn owners(object: &Value, errors: &mut Vec<FieldError>) {
     let owners = object::owner_references(object);
     for owner in owners {
+        let (version, kind) = (object::text(owner, &["apiVersion"]), object::text(owner, &["kind"]));
+        if version.split('/').count() > 2 {
+            errors.push(FieldError::invalid("metadata.ownerReferences.apiVersion", &version.into(), "version must not be empty"));
+        }
+        if version == "v1" && kind == "Event" {
+            errors.push(FieldError::invalid("metadata.ownerReferences", owner, "/v1, Kind=Event is disallowed from being an owner"));
+        }
         for member in ["apiVersion", "kind", "name", "uid"] {
             if object::text(owner, &[member]).is_empty() {
                 let field = format!("metadata.ownerReferences.{member}");
@@ -144,7 +177,7 @@ fn owners(object: &Value, errors: &mut Vec<FieldError>) {
 /// What an update may not do to metadata.
 pub(crate) fn update_errors(old: &Value, new: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    for member in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for member in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         let (before, after) = (object::at(old, &["metadata", member]), object::at(new, &["metadata", member]));
         if before != after {
             errors.push(FieldError::invalid(format!("metadata.{member}"), after.unwrap_or(&Value::Null), "field is immutable"));
@@ -189,6 +222,17 @@ mod tests {
                 .starts_with("metadata.labels: Invalid value: \"a b\": a valid label")
         );
         assert_eq!(told(&json!({"metadata": {}})), ["metadata.name: Required value: name or generateName is required"]);
+    }
+
+    #[test]
+    fn a_generated_name_has_a_good_prefix_and_an_annotation_may_be_loud() {
+        assert!(told(&json!({"metadata": {"name": "a", "generateName": "a-", "annotations": {"X.io/Y": ""}}})).is_empty());
+        assert!(
+            told(&json!({"metadata": {"name": "a", "generateName": "A"}}))[0].starts_with("metadata.generateName: Invalid value: \"A\"")
+        );
+        assert!(
+            told(&json!({"metadata": {"name": "a", "finalizers": ["x"]}}))[0].starts_with("metadata.finalizers[0]: Invalid value: \"x\"")
+        );
     }
 
     #[test]

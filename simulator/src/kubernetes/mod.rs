@@ -27,6 +27,7 @@ mod duplicates;
 mod error;
 mod faults;
 mod fields;
+mod formats;
 mod handler;
 mod history;
 mod identity;

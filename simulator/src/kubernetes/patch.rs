@@ -14,7 +14,14 @@ pub(crate) fn json(live: &Value, patch: &[u8]) -> Result<Value> {
     }
     let patch: json_patch::Patch = serde_json::from_value(value).map_err(|_| ApiError::unprocessable())?;
     let mut patched = live.clone();
-    json_patch::patch(&mut patched, &patch).map_err(|_| ApiError::unprocessable())?;
+    for operation in patch.0 {
+        // What is not there is as good as null.
+        let of_nothing = matches!(&operation, json_patch::PatchOperation::Test(test)
+            if test.value.is_null() && patched.pointer(test.path.as_str()).is_none());
+        if !of_nothing {
+            json_patch::patch(&mut patched, &[operation]).map_err(|_| ApiError::unprocessable())?;
+        }
+    }
     Ok(patched)
 }
 
@@ -202,5 +209,7 @@ mod tests {
         let error = json(&json!({"a": 1}), br#"[{"op":"test","path":"/a","value":2}]"#).expect_err("it fails");
         assert_eq!((error.code, error.reason), (422, "Invalid"));
         assert_eq!(json(&json!({}), b"{}").expect_err("no list").code, 400);
+        let absent = br#"[{"op":"test","path":"/metadata/deletionTimestamp","value":null},{"op":"add","path":"/a","value":1}]"#;
+        assert_eq!(json(&json!({}), absent).expect("nothing is there"), json!({"a": 1}));
     }
 }

@@ -51,6 +51,7 @@ struct ListOptions<'a> {
 }
 
 fn options(query: &Query) -> Result<ListOptions<'_>> {
+    query.check_numbers()?;
     let options = ListOptions {
         version: query.text("resourceVersion"),
         matching: query.text("resourceVersionMatch"),

@@ -176,8 +176,20 @@ impl Query {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// A flag: what is there is true unless it says no.
     pub(crate) fn is_true(&self, name: &str) -> bool {
-        matches!(self.text(name), "true" | "1" | "True" | "TRUE" | "t")
+        self.all(name).first().is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
+    }
+
+    /// Numbers of lists and watches must be numbers.
+    pub(crate) fn check_numbers(&self) -> Result<()> {
+        for name in ["limit", "timeoutSeconds"] {
+            let value = self.text(name);
+            if !value.is_empty() && value.parse::<i64>().is_err() {
+                return Err(ApiError::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax")));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<u64> {

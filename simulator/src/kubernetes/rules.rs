@@ -22,8 +22,8 @@ pub(crate) struct Rules {
 struct OwnRules {
     compiled: CompiledSchema,
     type_name: String,
-    /// Does any of them look at the old object?
-    transition: bool,
+    /// Those that look at the old value; they alone are asked about a value that stays as it was.
+    transitions: Option<CompiledSchema>,
 }
 
 thread_local! {
@@ -42,10 +42,13 @@ impl Rules {
             Unnamed::Unknown | Unnamed::Anything => None,
         };
         let rules = schema.list("x-kubernetes-validations");
-        let own = (!rules.is_empty()).then(|| OwnRules {
-            compiled: compile_schema(&without_inner_rules(schema)),
-            type_name: schema.type_name().unwrap_or("object").to_owned(),
-            transition: rules.iter().any(|rule| rule.get("rule").and_then(Value::as_str).is_some_and(|rule| rule.contains("oldSelf"))),
+        let own = (!rules.is_empty()).then(|| {
+            let all = without_inner_rules(schema);
+            OwnRules {
+                transitions: transitions(&all).map(|transitions| compile_schema(&transitions)),
+                compiled: compile_schema(&all),
+                type_name: schema.type_name().unwrap_or("object").to_owned(),
+            }
         });
         let any = own.is_some() || !members.is_empty() || items.is_some() || values.is_some();
         any.then_some(Self { own, members, items, values })
@@ -61,9 +64,9 @@ impl Rules {
     fn evaluate(&self, value: &Value, old: Option<&Value>, schema: Node<'_>, path: &str, errors: &mut Vec<FieldError>) {
         if let Some(own) = &self.own
             && !value.is_null()
-            && (own.transition || old != Some(value))
+            && let Some(rules) = if old == Some(value) { own.transitions.as_ref() } else { Some(&own.compiled) }
         {
-            own.evaluate(value, old, path, errors);
+            own.evaluate(rules, value, old, path, errors);
         }
         match value {
             Value::Object(map) => {
@@ -98,8 +101,8 @@ impl Rules {
 }
 
 impl OwnRules {
-    fn evaluate(&self, value: &Value, old: Option<&Value>, path: &str, errors: &mut Vec<FieldError>) {
-        let Err(broken) = VALIDATOR.with(|validator| validator.validate_compiled(&self.compiled, value, old)) else { return };
+    fn evaluate(&self, rules: &CompiledSchema, value: &Value, old: Option<&Value>, path: &str, errors: &mut Vec<FieldError>) {
+        let Err(broken) = VALIDATOR.with(|validator| validator.validate_compiled(rules, value, old)) else { return };
         for error in broken.into_vec() {
             let field = match error.field_path.as_str() {
                 "" => path.to_owned(),
@@ -129,6 +132,14 @@ fn without_inner_rules(schema: Node<'_>) -> Value {
         }
     }
     value
+}
+
+/// The same with those rules alone that look at the old value; nothing if there are none.
+fn transitions(schema: &Value) -> Option<Value> {
+    let mut schema = schema.clone();
+    let Some(Value::Array(rules)) = schema.get_mut("x-kubernetes-validations") else { return None };
+    rules.retain(|rule| rule.get("rule").and_then(Value::as_str).is_some_and(|rule| rule.contains("oldSelf")));
+    (!rules.is_empty()).then_some(schema)
 }
 
 fn strip_rules(value: &mut Value) {
@@ -174,6 +185,15 @@ mod tests {
         assert!(told(&schema, &json!({"a": "x"}), None).is_empty());
         assert!(told(&schema, &json!({"a": "x"}), Some(&json!({}))).is_empty());
         assert_eq!(told(&schema, &json!({"a": "y"}), Some(&json!({"a": "x"}))), [r#"a: Invalid value: "string": it can't change"#]);
+    }
+
+    #[test]
+    fn what_stays_as_it_was_is_asked_of_by_transition_rules_alone() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "integer", "x-kubernetes-validations": [
+            {"rule": "self >= oldSelf", "message": "it may only grow"}, {"rule": "self < 5", "message": "it must be below 5"}]}}});
+        let schema = Schema::new(schema, Arc::default());
+        assert!(told(&schema, &json!({"a": 9}), Some(&json!({"a": 9}))).is_empty());
+        assert_eq!(told(&schema, &json!({"a": 9}), Some(&json!({"a": 8}))), [r#"a: Invalid value: "integer": it must be below 5"#]);
     }
 
     #[test]

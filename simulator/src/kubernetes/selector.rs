@@ -116,10 +116,14 @@ fn parse_labels(text: &str) -> Result<Vec<Requirement>> {
     while !rest.is_empty() {
         let end = end_of_requirement(rest);
         let (one, after) = rest.split_at(end);
-        if !one.trim().is_empty() {
-            requirements.push(parse_requirement(one.trim())?);
+        if one.trim().is_empty() {
+            return Err(ApiError::bad_request("found ',', expected: !, identifier, or 'end of string'"));
         }
+        requirements.push(parse_requirement(one.trim())?);
         rest = after.strip_prefix(',').unwrap_or(after).trim_start();
+        if rest.is_empty() && !after.is_empty() {
+            return Err(ApiError::bad_request("found '', expected: identifier after ','"));
+        }
     }
     Ok(requirements)
 }

@@ -19,6 +19,7 @@ use super::error::ApiError;
 use super::faults::FaultKind;
 use super::handler::{self, Outcome, Reply};
 use super::journal::LoggedRequest;
+use super::object;
 use super::pages;
 use super::request::{Query, Request, Route, Target, Verb};
 use super::watch::Watch;
@@ -100,7 +101,7 @@ async fn answer(world: &Arc<World>, user: &User, request: &Request, pace: u32) -
             return Ok(response(shown.status, shown.media_type, full(shown.body)));
         }
     };
-    let fault = world.faults().on_request(&user.name, &target);
+    let fault = world.faults().on_request(&user.name, &named(&target, request));
     let struck = match &fault {
         Some(FaultKind::Conflict) => {
             let why = "the object has been modified; please apply your changes to the latest version and try again";
@@ -147,6 +148,18 @@ async fn answer(world: &Arc<World>, user: &User, request: &Request, pace: u32) -
         }
         _ => Ok(answer),
     }
+}
+
+/// The target with the name of the object that is to be made, which stands in the body alone.
+fn named(target: &Target, request: &Request) -> Target {
+    let mut named = target.clone();
+    if target.verb == Verb::Create
+        && target.name.is_empty()
+        && let Ok(body) = serde_json::from_slice::<Value>(&request.body)
+    {
+        object::name(&body).clone_into(&mut named.name);
+    }
+    named
 }
 
 /// Who the caller says they are; only those who may do everything may say so.

@@ -64,10 +64,7 @@ fn child(path: &str, name: &str) -> String {
 pub(crate) fn drop_nulls(value: &mut Value, schema: Node<'_>) {
     match value {
         Value::Object(map) => {
-            map.retain(|name, value| match schema.property(name) {
-                Some(schema) => !value.is_null() || schema.is_nullable() || (schema.preserves_unknown() && schema.type_name().is_none()),
-                None => true,
-            });
+            map.retain(|name, value| schema.member(name).is_none_or(|schema| !value.is_null() || schema.is_nullable()));
             for (name, value) in map {
                 if let Some(schema) = schema.member(name) {
                     drop_nulls(value, schema);
@@ -104,6 +101,22 @@ pub(crate) fn drop_all_nulls(value: &mut Value, schema: Node<'_>) {
                 for item in items {
                     drop_all_nulls(item, schema);
                 }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Writes whole numbers as such, whatever way the client wrote them.
+pub(crate) fn write_whole_numbers(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(write_whole_numbers),
+        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            // Beyond this a binary fraction knows no single steps.
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0);
+            if let Some(whole) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
             }
         }
         _ => {}
@@ -167,11 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_are_whole() {
+        let mut value = json!({"a": [1.0, 1.5, 1e3, -0.0], "b": {"c": 2}});
+        write_whole_numbers(&mut value);
+        assert_eq!(value, json!({"a": [1, 1.5, 1000, 0], "b": {"c": 2}}));
+    }
+
+    #[test]
     fn defaults_replace_nulls_unless_null_is_allowed() {
         let schema = schema();
-        let mut value = json!({"spec": {"size": null, "note": null, "map": {"k": {}}}});
+        let mut value = json!({"spec": {"size": null, "note": null, "map": {"k": {}, "gone": null}, "free": {"kept": null}}});
         drop_nulls(&mut value, schema.root());
         default(&mut value, schema.root());
-        assert_eq!(value, json!({"spec": {"size": 3, "note": null, "map": {"k": {"a": "b"}}}}));
+        assert_eq!(value, json!({"spec": {"size": 3, "note": null, "map": {"k": {"a": "b"}}, "free": {"kept": null}}}));
     }
 }

@@ -67,6 +67,7 @@ pub(crate) struct WatchRequest {
 
 impl WatchRequest {
     pub(crate) fn read(state: &State, of: Versioned, target: Target, user: &str, query: &Query, form: Form) -> Result<Self> {
+        query.check_numbers()?;
         let mut fields = query.text("fieldSelector").to_owned();
         if !target.name.is_empty() {
             // A watch of one object is a watch of its name.
@@ -285,7 +286,10 @@ impl Watch {
             return;
         }
         let frozen = world.faults().frozen_at(&self.request.user, &self.request.target);
-        let events = world.lock().state.since(&self.request.of.kind.stored_as, self.cursor);
+        let (events, now) = {
+            let locked = world.lock();
+            (locked.state.since(&self.request.of.kind.stored_as, self.cursor), locked.state.resource_version())
+        };
         match events {
             Ok(mut events) => {
                 events.retain(|event| frozen.is_none_or(|frozen| event.resource_version <= frozen));
@@ -296,6 +300,10 @@ impl Watch {
                 self.take(events);
                 // What was joined is told, whatever fault still waits.
                 self.coalescing &= !joined;
+                // All up to now is told, and what happens to other resources must not make an idle watch old.
+                if frozen.is_none() && self.held_until.is_none() && !self.over {
+                    self.cursor = self.cursor.max(now);
+                }
             }
             Err(compacted) => self.fail(&ApiError::too_old(self.cursor, compacted.oldest)),
         }
@@ -307,8 +315,12 @@ impl Watch {
                 self.cursor = event.resource_version;
                 continue;
             };
-            let name = object::name(&event.object);
-            let fault = self.world.faults().on_event(&self.request.user, &self.request.target, name);
+            let about = Target {
+                namespace: object::namespace(&event.object).to_owned(),
+                name: object::name(&event.object).to_owned(),
+                ..self.request.target.clone()
+            };
+            let fault = self.world.faults().on_event(&self.request.user, &about);
             match fault {
                 Some(FaultKind::DropEvent) => {}
                 Some(FaultKind::RepeatEvent) => {

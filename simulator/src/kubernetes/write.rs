@@ -223,13 +223,17 @@ impl Write<'_> {
         let name = object::name(old).to_owned();
         self.check_place(&mut new, &name)?;
         self.check_version(old, &new)?;
-        for member in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "resourceVersion"] {
+        for member in ["creationTimestamp", "selfLink", "generation", "resourceVersion"] {
             object::set_metadata(&mut new, member, object::at(old, &["metadata", member]).cloned());
         }
-        for member in ["uid", "creationTimestamp"] {
+        for member in ["uid", "deletionTimestamp"] {
             if object::text(&new, &["metadata", member]).is_empty() {
                 object::set_metadata(&mut new, member, object::at(old, &["metadata", member]).cloned());
             }
+        }
+        if object::at(&new, &["metadata", "deletionGracePeriodSeconds"]).is_none_or(Value::is_null) {
+            let grace = object::at(old, &["metadata", "deletionGracePeriodSeconds"]).cloned();
+            object::set_metadata(&mut new, "deletionGracePeriodSeconds", grace);
         }
         drop_empty_metadata(&mut new);
         self.separate(old, &mut new);

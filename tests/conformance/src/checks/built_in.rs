@@ -19,6 +19,10 @@ pub const SECRETS: &[Check] = crate::checks!("secrets", [];
     an_immutable_secret_is_immutable,
     an_immutable_secret_can_be_deleted,
     a_bad_key_is_refused,
+    keys_that_look_like_folders_are_refused,
+    a_type_demands_its_keys,
+    line_breaks_in_base64_are_dropped,
+    a_finalizer_of_a_secret_is_qualified,
     too_much_data_is_refused,
     a_stale_put_of_a_secret_conflicts,
     a_key_can_be_removed,
@@ -299,5 +303,36 @@ async fn a_namespace_is_selected_by_label(g: &Ground) -> Result<()> {
     g.server.merge(&path, &json!({"metadata": {"labels": {"conformance": g.namespace}}})).await?.ok()?;
     let found = g.server.get("/api/v1/namespaces").query("labelSelector", &format!("conformance={}", g.namespace)).await?.ok()?;
     same!(found.names(), [g.namespace.as_str()]);
+    Ok(())
+}
+
+async fn keys_that_look_like_folders_are_refused(g: &Ground) -> Result<()> {
+    for bad in [".", "..", "..a"] {
+        let refused = g.server.post(&g.core("secrets"), &secret(&json!({"stringData": {bad: "x"}}))).await?.refused(422, "Invalid")?;
+        contains!(refused.text("/details/causes/0/field"), "data[");
+    }
+    make(g, &json!({"stringData": {".a": "x"}})).await?;
+    Ok(())
+}
+
+async fn a_type_demands_its_keys(g: &Ground) -> Result<()> {
+    let refused = |kind: &'static str, keys: Value| g.server.post(&g.core("secrets"), &secret(&json!({"type": kind, "stringData": keys})));
+    refused("kubernetes.io/tls", json!({"tls.crt": ""})).await?.invalid("data[tls.key]")?;
+    refused("kubernetes.io/basic-auth", json!({"user": "x"})).await?.refused(422, "Invalid")?;
+    refused("kubernetes.io/dockerconfigjson", json!({})).await?.invalid("data[.dockerconfigjson]")?;
+    make(g, &json!({"type": "kubernetes.io/basic-auth", "stringData": {"password": "x"}})).await?;
+    Ok(())
+}
+
+async fn line_breaks_in_base64_are_dropped(g: &Ground) -> Result<()> {
+    make(g, &json!({"data": {"a": "YQ==\n"}})).await?;
+    same!(g.server.get(&format!("{}/s", g.core("secrets"))).await?.ok()?.at("/data/a"), "YQ==");
+    Ok(())
+}
+
+async fn a_finalizer_of_a_secret_is_qualified(g: &Ground) -> Result<()> {
+    let mut body = secret(&json!({}));
+    body["metadata"]["finalizers"] = json!(["plain"]);
+    g.server.post(&g.core("secrets"), &body).await?.invalid("metadata.finalizers[0]")?;
     Ok(())
 }

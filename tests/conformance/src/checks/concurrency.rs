@@ -25,6 +25,8 @@ pub const CHECKS: &[Check] = crate::checks!("concurrency", [];
     a_change_of_spec_bumps_the_generation_once,
     the_generation_cannot_be_written,
     uid_and_creation_time_cannot_be_written,
+    another_creation_time_is_not_heard,
+    a_deletion_time_cannot_be_written,
     a_put_with_another_uid_conflicts,
     of_two_racing_puts_one_wins,
     unconditional_patches_of_many_all_arrive,
@@ -274,5 +276,22 @@ async fn without_status_subresource_any_field_bumps_the_generation(g: &Ground) -
     same!(g.server.merge(&path, &json!({"status": {"b": 1}})).await?.ok()?.generation(), 2);
     same!(g.server.merge(&path, &json!({"metadata": {"labels": {"a": "b"}}})).await?.ok()?.generation(), 2);
     same!(g.server.merge(&path, &json!({"spec": {"a": 2}})).await?.ok()?.generation(), 3);
+    Ok(())
+}
+
+async fn another_creation_time_is_not_heard(g: &Ground) -> Result<()> {
+    let made = g.make("w", &json!({"size": 1})).await?;
+    let changed = json!({"metadata": {"creationTimestamp": "2001-01-01T00:00:00Z"}, "spec": {"size": 2}});
+    let patched = g.server.merge(&g.at("w"), &changed).await?.ok()?;
+    same!(patched.at("/metadata/creationTimestamp"), made.at("/metadata/creationTimestamp"));
+    same!(g.stored("w").await?.at("/spec/size"), 2);
+    Ok(())
+}
+
+async fn a_deletion_time_cannot_be_written(g: &Ground) -> Result<()> {
+    let made = g.make("w", &json!({"size": 1})).await?;
+    let marked = json!({"metadata": {"deletionTimestamp": "2001-01-01T00:00:00Z"}});
+    g.server.merge(&g.at("w"), &marked).await?.invalid("metadata.deletionTimestamp")?;
+    same!(g.stored("w").await?.body, made.body);
     Ok(())
 }

@@ -14,6 +14,10 @@ pub const CHECKS: &[Check] = crate::checks!("creation", [];
     a_name_is_generated,
     without_a_name_it_is_refused,
     a_bad_name_is_refused,
+    a_bad_prefix_is_refused,
+    keys_of_annotations_may_be_in_capitals,
+    an_event_is_no_owner,
+    finalizers_of_the_collector_exclude_each_other,
     another_namespace_in_the_body_is_refused,
     another_kind_in_the_body_is_refused,
     another_version_in_the_body_is_refused,
@@ -215,4 +219,42 @@ async fn a_put_on_the_collection_is_not_allowed(g: &Ground) -> Result<()> {
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}});
     same!(g.server.put(&g.core("configmaps"), &map).await?.status, 405);
     g.absent("w").await
+}
+
+async fn refused_metadata(g: &Ground, metadata: &Value, field: &str) -> Result<String> {
+    let mut body = g.widget("w", &json!({"size": 1}));
+    body["metadata"] = metadata.clone();
+    let message = g.server.post(&g.all("widgets"), &body).await?.invalid(field)?;
+    same!(g.server.get(&g.all("widgets")).await?.ok()?.names(), Vec::<String>::new());
+    Ok(message)
+}
+
+async fn a_bad_prefix_is_refused(g: &Ground) -> Result<()> {
+    contains!(refused_metadata(g, &json!({"generateName": "Upper-"}), "metadata.generateName").await?, "RFC 1123");
+    refused_metadata(g, &json!({"name": "w", "generateName": "a".repeat(260)}), "metadata.generateName").await?;
+    Ok(())
+}
+
+async fn keys_of_annotations_may_be_in_capitals(g: &Ground) -> Result<()> {
+    let mut body = g.widget("w", &json!({"size": 1}));
+    body["metadata"]["annotations"] = json!({"Example.COM/Note": "x"});
+    g.server.post(&g.all("widgets"), &body).await?.status(201)?;
+    same!(g.stored("w").await?.at("/metadata/annotations"), json!({"Example.COM/Note": "x"}));
+    body["metadata"] = json!({"name": "v", "labels": {"Example.COM/Note": "x"}});
+    g.server.post(&g.all("widgets"), &body).await?.invalid("metadata.labels")?;
+    Ok(())
+}
+
+async fn an_event_is_no_owner(g: &Ground) -> Result<()> {
+    let owner = |version: &str, kind: &str| json!({"name": "w", "ownerReferences": [{"apiVersion": version, "kind": kind, "name": "e", "uid": "u"}]});
+    let message = refused_metadata(g, &owner("v1", "Event"), "metadata.ownerReferences").await?;
+    contains!(message, "disallowed from being an owner");
+    refused_metadata(g, &owner("a/b/c", "Widget"), "metadata.ownerReferences.apiVersion").await?;
+    Ok(())
+}
+
+async fn finalizers_of_the_collector_exclude_each_other(g: &Ground) -> Result<()> {
+    let both = json!({"name": "w", "finalizers": ["orphan", "foregroundDeletion"]});
+    contains!(refused_metadata(g, &both, "metadata.finalizers").await?, "cannot be both set");
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Deletion: preconditions, finalizers, propagation and collections; it must not wait for a garbage collector, which may be absent.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -14,6 +14,8 @@ pub const CHECKS: &[Check] = crate::checks!("deletion", [];
     a_uid_precondition_is_checked,
     a_version_precondition_is_checked,
     both_preconditions_are_checked,
+    an_empty_precondition_holds_for_nothing,
+    all_namespaces_are_not_emptied_at_once,
     a_failed_precondition_leaves_all_as_it_was,
     preconditions_hold_for_an_object_under_finalizers,
     a_precondition_in_a_dry_run_is_checked,
@@ -217,5 +219,23 @@ async fn a_delete_by_query_is_understood(g: &Ground) -> Result<()> {
     g.make("w", &json!({"size": 1})).await?;
     let marked = g.server.delete(&g.at("w")).query("propagationPolicy", "Foreground").await?.status(200)?;
     same!(marked.at("/metadata/finalizers"), ["foregroundDeletion"]);
+    Ok(())
+}
+
+async fn an_empty_precondition_holds_for_nothing(g: &Ground) -> Result<()> {
+    let made = g.make("w", &json!({"size": 1})).await?;
+    for empty in ["uid", "resourceVersion"] {
+        g.server.delete_with(&g.at("w"), &json!({"preconditions": {empty: ""}})).await?.refused(409, "Conflict")?;
+    }
+    same!(g.stored("w").await?.body, made.body);
+    Ok(())
+}
+
+async fn all_namespaces_are_not_emptied_at_once(g: &Ground) -> Result<()> {
+    let made = g.make("w", &json!({"size": 1})).await?;
+    let everywhere = g.server.delete(&format!("/apis/{}/v1/widgets", g.group)).await?;
+    ensure!(matches!(everywhere.status, 404 | 405), "{}", everywhere.excerpt());
+    g.server.delete("/api/v1/secrets").await?.refused(405, "MethodNotAllowed")?;
+    same!(g.stored("w").await?.body, made.body);
     Ok(())
 }

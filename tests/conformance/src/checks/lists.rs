@@ -19,6 +19,7 @@ pub const CHECKS: &[Check] = crate::checks!("lists", [];
     pages_show_one_moment,
     a_page_with_selector_tells_no_remainder,
     a_bad_token_is_refused,
+    what_is_no_number_is_refused,
     a_list_of_a_missing_namespace_is_empty,
     a_list_at_zero_is_served,
     items_of_a_built_in_list_have_no_kind,
@@ -245,7 +246,7 @@ async fn requirements_are_joined(g: &Ground) -> Result<()> {
 }
 
 async fn a_bad_label_selector_is_refused(g: &Ground) -> Result<()> {
-    for selector in ["tier in gold", "a=b=c", "a b"] {
+    for selector in ["tier in gold", "a=b=c", "a b", ",a", "a,"] {
         let refused = g.server.get(&g.all("widgets")).query("labelSelector", selector).await?;
         refused.refused(400, "BadRequest")?;
     }
@@ -355,5 +356,12 @@ async fn a_streamed_list_goes_on_as_a_watch(g: &Ground) -> Result<()> {
     watch.expect("BOOKMARK", "").await?;
     g.make("w", &json!({"size": 1})).await?;
     watch.change("ADDED", "w").await?;
+    Ok(())
+}
+
+async fn what_is_no_number_is_refused(g: &Ground) -> Result<()> {
+    for name in ["limit", "timeoutSeconds"] {
+        g.server.get(&g.all("widgets")).query(name, "many").await?.refused(400, "BadRequest")?;
+    }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod deletion;
 mod discovery;
 mod expiry;
 mod finalizers;
+mod formats;
 mod kubectl_follow;
 mod kubectl_read;
 mod kubectl_write;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Check> {
         schema::PRUNING,
         schema::VALIDATION,
         schema::STRICT,
+        formats::CHECKS,
         definitions::CHECKS,
         cel_create::CHECKS,
         cel_create::DEFINITION_CHECKS,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::check::Check;
 use crate::ground::Ground;
 use crate::server::{METADATA, METADATA_LIST};
-use crate::{contains, same};
+use crate::{contains, differs, same};
 
 /// The checks of patches.
 pub const CHECKS: &[Check] = crate::checks!("patches", [];
@@ -15,6 +15,7 @@ pub const CHECKS: &[Check] = crate::checks!("patches", [];
     a_merge_patch_makes_what_is_missing,
     a_merge_patch_cannot_rename,
     a_json_patch_runs_in_order,
+    what_is_absent_passes_a_test_for_null,
     a_json_patch_knows_all_operations,
     a_json_patch_is_all_or_nothing,
     a_json_patch_of_a_missing_path_is_refused,
@@ -330,5 +331,17 @@ async fn secrets_tell_no_data(g: &Ground) -> Result<()> {
 
 async fn what_is_absent_is_a_status(g: &Ground) -> Result<()> {
     g.server.get(&g.at("w")).accept(METADATA).await?.refused(404, "NotFound")?;
+    Ok(())
+}
+
+async fn what_is_absent_passes_a_test_for_null(g: &Ground) -> Result<()> {
+    let made = g.make("w", &json!({"size": 1})).await?;
+    let absent = json!({"op": "test", "path": "/metadata/deletionTimestamp", "value": null});
+    let patch = json!([absent, {"op": "replace", "path": "/spec/size", "value": 2}]);
+    same!(g.server.json_patch(&g.at("w"), &patch).await?.ok()?.at("/spec/size"), 2);
+    let present = json!([{"op": "test", "path": "/metadata/uid", "value": null}, {"op": "replace", "path": "/spec/size", "value": 3}]);
+    g.server.json_patch(&g.at("w"), &present).await?.refused(422, "Invalid")?;
+    differs!(g.stored("w").await?.rv(), made.rv());
+    same!(g.stored("w").await?.at("/spec/size"), 2);
     Ok(())
 }
