@@ -1,5 +1,6 @@
 //! `GenesysOAuthClient`: one OAuth client of Genesys Cloud, and its rules in CEL. Types only; decides nothing.
 
+mod drift;
 mod rotation;
 pub mod rotation_status;
 mod status;
@@ -10,6 +11,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use drift::{DriftEntry, DriftPolicy};
 pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
     Binding, DeletionTime, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization,
@@ -144,6 +146,10 @@ pub struct GenesysOAuthClientSpec {
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["credential".into()]))]
     pub integration_credentials: Vec<IntegrationCredentialRef>,
+
+    /// What happens to a change that somebody made to the client on the platform. Correct: it is undone. Report: it is only told.
+    #[serde(default)]
+    pub drift_policy: DriftPolicy,
 
     /// What happens to the client when this object is deleted. Absent: Delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -19,11 +19,12 @@ use crate::{
         GenesysOAuthClientStatus,
         condition::Reason,
         oauth_client::{
-            DesiredState, Intent, IntentOperation, RetiringClient, RetiringState,
+            DesiredState, DriftPolicy, Intent, IntentOperation, RetiringClient, RetiringState,
             rotation_status::{RotationStep, Trigger},
         },
         rotation_policy::RotationStrategy,
     },
+    controller::snapshot::Listed,
     genesys::ClientState,
     marker::Marker,
     secret::{Credential, Published},
@@ -48,6 +49,9 @@ pub fn retirement_at(retiring: &RetiringClient, status: &GenesysOAuthClientStatu
         RetiringState::Deleting => Some(retiring.since),
     }
 }
+
+/// How often an object is looked at whose client is held back with many others; it is woken when that ends.
+const HELD_LOOK: Duration = Duration::from_secs(60);
 
 /// How soon an organization is asked for again that this process has not looked at yet.
 const FIRST_LOOK: Duration = Duration::from_millis(300);
@@ -164,11 +168,12 @@ fn suspended(seen: &Observation) -> Option<Plan> {
     } else {
         return None;
     };
-    let edit = if seen.status().synced_generation == seen.object.metadata.generation || only_suspend_changed(seen) {
-        Edit::Applied
-    } else {
-        Edit::Waiting
+    let drifted = match &seen.comparison {
+        Some(comparison) => !comparison.drift.is_empty(),
+        None => !seen.status().drift.is_empty(),
     };
+    let synced = seen.status().synced_generation == seen.object.metadata.generation && !drifted;
+    let edit = if synced || only_suspend_changed(seen) { Edit::Applied } else { Edit::Waiting };
     Some(Plan::wait(Moment::Suspended(edit, message), Again::AtResync))
 }
 
@@ -227,12 +232,14 @@ fn client_in_the_way(seen: &Observation) -> Option<Plan> {
     {
         return stalled(Reason::Conflict, format!("client {id} is the operator's own: no object may manage it"));
     }
-    let client = match &seen.client {
-        ClientView::NotRead => return None,
+    let client = match (&seen.client, &seen.listed) {
         // Its successor is on its way already.
-        ClientView::Missing if rotate::replaces_unseen(seen) => return None,
-        ClientView::Missing => return client_missing(seen, id),
-        ClientView::Present(client) => client,
+        (ClientView::Missing, _) if rotate::replaces_unseen(seen) => return None,
+        (ClientView::Missing, _) => return client_missing(seen, id),
+        (ClientView::Present(client), _) => client,
+        // What only a scan shows keeps nobody from going on, or back, in a rotation.
+        (ClientView::NotRead, Listed::Present(client, _)) if seen.current().is_none() => client,
+        (ClientView::NotRead, _) => return None,
     };
     let foreign = client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner != seen.owner);
     match client.state {
@@ -267,6 +274,15 @@ fn client_missing(seen: &Observation, id: &str) -> Option<Plan> {
     let certain_at = seen.memory.missing_since? + seen.times.window;
     if seen.instant < certain_at {
         return Some(Plan::wait(Moment::ClientMissing(message), Again::After(certain_at.saturating_duration_since(seen.instant))));
+    }
+    if seen.object.spec.drift_policy == DriftPolicy::Report {
+        let message = format!(
+            "client {id} is gone from the platform, and driftPolicy is Report: set driftPolicy: Correct for another client, or delete this object"
+        );
+        return Some(Plan::wait(Moment::Stalled(Reason::ClientMissing, message), Again::Backoff));
+    }
+    if let Some(why) = &seen.held {
+        return Some(Plan::wait(Moment::ClientMissing(format!("client {id} is gone from the platform; {why}")), Again::After(HELD_LOOK)));
     }
     let mut plan = mint_anew(seen, MintCall::Create { nonce: None }, &message);
     if matches!(plan.moment, Some(Moment::Creating(_))) {

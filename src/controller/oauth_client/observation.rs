@@ -17,10 +17,17 @@ use super::{
 use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization,
-        oauth_client::rotation_status::{CurrentRotation, RotationStep},
+        oauth_client::{
+            DriftEntry,
+            rotation_status::{CurrentRotation, RotationStep},
+        },
         rotation_policy::RotationStrategy,
     },
-    controller::{memory::Recollection, sessions::Session},
+    controller::{
+        memory::Recollection,
+        sessions::Session,
+        snapshot::{Listed, Sight},
+    },
     genesys::{self, OAuthClient},
     marker::Owner,
     secret::{Credential, Ownership, Published, rotation::RotationSecret},
@@ -69,6 +76,14 @@ pub struct Observation {
     pub declared: Option<Result<Declared, Refusal>>,
     /// The client that status names, where it was read.
     pub client: ClientView,
+    /// What the snapshot tells of that client.
+    pub listed: Listed,
+    /// The client compared with what spec declares, where it is known and no edit waits.
+    pub comparison: Option<Comparison>,
+    /// Why a client that is gone may not be created again now.
+    pub held: Option<String>,
+    /// The request for a scan that this pass met.
+    pub scanned_for: Option<String>,
     /// Clients that were read in this pass and carry this object's marker, with its nonce.
     pub marked: BTreeMap<String, String>,
     /// A scan is needed, and counts only from this instant on.
@@ -133,6 +148,15 @@ pub enum ClientView {
     Missing,
     /// It exists.
     Present(Box<OAuthClient>),
+}
+
+/// A client beside what spec declares.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The fields that differ.
+    pub drift: Vec<DriftEntry>,
+    /// How the client was seen.
+    pub sight: Sight,
 }
 
 /// A client with this object's marker.

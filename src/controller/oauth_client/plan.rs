@@ -52,6 +52,8 @@ pub enum Step {
     Mint(Mint),
     /// Bring the client to what spec declares.
     Update,
+    /// Undo what somebody changed on the client.
+    Correct,
     /// Write the Secret again at its revision.
     StoreSecret(Credential),
     /// Remove the Secret of a former name.

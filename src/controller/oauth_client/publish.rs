@@ -180,6 +180,7 @@ pub async fn finish(
         status.former_secrets.retain(|former| former.name != name);
         if another {
             status.applied_state = Some(DesiredState::Active);
+            (status.drift, status.platform_deletion_at) = (vec![], None);
             status.synced_generation = if freshness == Freshness::AsDeclared { generation } else { None };
         }
         if let Some(nonce) = credential.nonce.clone().filter(|nonce| !status.issued_nonces.contains(nonce)) {
@@ -194,6 +195,7 @@ pub async fn finish(
         memory.held = None;
         memory.lost_call = None;
         memory.missing_since = None;
+        memory.gone = false;
         memory.refuted = None;
         memory.refused_since = None;
         memory.undecided_since = None;

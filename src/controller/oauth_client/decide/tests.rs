@@ -42,6 +42,7 @@ fn words(seen: &Observation) -> String {
             format!("reset {client_id} r{revision} a{attempt}")
         }
         Step::Update => "update".to_owned(),
+        Step::Correct => "correct".to_owned(),
         Step::StoreSecret(_) => "store".to_owned(),
         Step::DropFormerSecret => "drop former".to_owned(),
         Step::Verify(_) => "verify".to_owned(),
