@@ -7,6 +7,8 @@
 mod api_faults;
 mod attacks;
 mod bad_input;
+mod budget;
+mod budget_figures;
 mod crash;
 mod determinism;
 mod figures;
