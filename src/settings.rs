@@ -73,7 +73,7 @@ pub struct Settings {
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_RESYNC_INTERVAL", default_value = "10m", value_name = "DURATION")]
     pub resync_interval: UnitDuration,
 
-    /// How many objects are worked at the same time
+    /// How many objects of each organization are worked at the same time
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_MAX_CONCURRENT_RECONCILES", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub max_concurrent_reconciles: u16,
 

@@ -7,6 +7,7 @@ use kube::Client;
 
 use super::{
     fleet::{Fleet, Policies},
+    gate::Gates,
     memory::Memory,
     sessions::Sessions,
 };
@@ -66,6 +67,8 @@ pub struct Context {
     pub policies: Policies,
     /// The organizations that this process is logged in to.
     pub sessions: Sessions,
+    /// Lets the passes in, organization by organization.
+    pub gates: Arc<Gates>,
     /// The one recorder of Events.
     pub events: Events,
     /// The random id of this process, which marks the intents that it wrote.

@@ -86,6 +86,8 @@ pub struct Recollection {
     pub intent: Option<Sighting>,
     /// A call without an answer.
     pub lost_call: Option<LostCall>,
+    /// When this object's turn at the login host comes.
+    pub login_turn: Option<Instant>,
     /// A credential that was issued and is not in its Secret yet.
     pub held: Option<Credential>,
     /// When the credential was published by this process, or first seen by it.
@@ -219,6 +221,14 @@ impl Recollection {
         self.lost_races = 0;
         let wait = pause(self.failures, fraction);
         self.hold = Some(Hold { until: now + wait, circumstances: circumstances.clone() });
+        wait
+    }
+
+    /// Makes the pause that was just noted last so long instead, and gives it.
+    pub fn held_for(&mut self, wait: Duration, now: Instant) -> Duration {
+        if let Some(hold) = &mut self.hold {
+            hold.until = now + wait;
+        }
         wait
     }
 

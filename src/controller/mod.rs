@@ -5,6 +5,7 @@
 pub mod context;
 pub mod error;
 pub mod fleet;
+pub mod gate;
 pub mod kubernetes;
 pub mod memory;
 pub mod oauth_client;

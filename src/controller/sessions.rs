@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     api::{GenesysOrganization, organization::CredentialsSecretRef},
-    genesys::{ClientCredential, Directory, Platform, Scanner},
+    genesys::{ClientCredential, Directory, Platform, Scanner, Work},
 };
 
 /// A working connection to one organization.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Session {
     /// Grows with each new session, so that a pause ends when an organization recovers.
     pub version: u64,
@@ -50,6 +50,13 @@ impl Session {
     #[must_use]
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.scanner.last().map(|scan| self.survey.index(scan))
+    }
+
+    /// The same session, whose calls wait in the place of this work.
+    #[must_use]
+    pub fn for_work(&self, work: Work) -> Arc<Self> {
+        let (platform, scanner) = (self.platform.for_work(work.clone()), self.scanner.for_work(work));
+        Arc::new(Self { platform, scanner, ..self.clone() })
     }
 
     /// The id of the operator's own client.
@@ -89,7 +96,7 @@ pub struct Sessions {
     standings: Mutex<HashMap<String, Standing>>,
     versions: std::sync::atomic::AtomicU64,
     doubts: Notify,
-    doubts_so_far: std::sync::atomic::AtomicU64,
+    doubts_so_far: Mutex<HashMap<String, u64>>,
     surveys: Notify,
     /// When the scan of each organization was begun that was compared last.
     scans: Mutex<HashMap<String, Instant>>,
@@ -102,7 +109,7 @@ impl Default for Sessions {
             standings: Mutex::default(),
             versions: std::sync::atomic::AtomicU64::default(),
             doubts: Notify::default(),
-            doubts_so_far: std::sync::atomic::AtomicU64::default(),
+            doubts_so_far: Mutex::default(),
             surveys: Notify::default(),
             scans: Mutex::default(),
             started: Instant::now(),
@@ -146,18 +153,19 @@ impl Sessions {
     /// Forgets an organization that is gone.
     pub fn forget(&self, name: &str) {
         self.lock().remove(name);
+        self.doubts_so_far.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
-    /// Asks the organizations' reconciler to look again, because the platform refused the operator's own credential.
-    pub fn doubt(&self) {
-        self.doubts_so_far.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    /// Asks the organizations' reconciler to look at this one again: the platform refused the operator's own credential, or does not answer.
+    pub fn doubt(&self, name: &str) {
+        *self.doubts_so_far.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default() += 1;
         self.doubts.notify_one();
     }
 
     /// How often somebody doubted an organization.
     #[must_use]
-    pub fn doubts(&self) -> u64 {
-        self.doubts_so_far.load(std::sync::atomic::Ordering::Relaxed)
+    pub fn doubts(&self, name: &str) -> u64 {
+        self.doubts_so_far.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or_default()
     }
 
     /// Resolves when somebody doubts an organization.

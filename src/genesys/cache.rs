@@ -18,6 +18,12 @@ struct State<T> {
     flight: Option<Flight<Fetched<T>>>,
 }
 
+impl<T> Clone for Cache<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
 impl<T> Default for Cache<T> {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(State { held: None, flight: None })))

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::{Class, Work};
 use super::cache::Cache;
 use super::entities::{Division, Role, Scope};
 use super::error::{Error, Operation};
@@ -99,8 +100,8 @@ impl fmt::Display for Hint<'_> {
     }
 }
 
-/// The roles, divisions and scopes of one organization.
-#[derive(Default)]
+/// The roles, divisions and scopes of one organization. Clones share them.
+#[derive(Clone, Default)]
 pub struct Directory {
     roles: Cache<Role>,
     divisions: Cache<Division>,
@@ -154,6 +155,9 @@ impl Directory {
 
     async fn lists(&self, platform: &Platform, roles: &[RoleRequest], scopes: &[String], age: Duration) -> Result<Lists, Error> {
         let mut lists = Lists::default();
+        // Many may come to wait for one list, so that it must not be served as late as the least urgent of them.
+        let class = platform.work().urgency.class().min(Class::UrgentRotation);
+        let platform = platform.for_work(Work::new(class, ""));
         if !roles.is_empty() {
             let of = platform.clone();
             lists.roles = self.roles.get(age, aborted(Operation::ListRoles), || async move { of.roles().await }).await?;

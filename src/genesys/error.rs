@@ -4,6 +4,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::budget::{Down, NoSlot};
+
 /// The calls that this operator makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
@@ -198,9 +202,13 @@ pub enum Error {
     Credential(CredentialError),
     /// The request budget is spent for longer than a caller should wait; nothing was sent.
     BudgetExhausted {
-        /// When a slot is likely to be free.
+        /// How long until a slot is likely to be free.
         expected_wait: Duration,
+        /// The minute of that, by the platform's clock.
+        until: Option<Timestamp>,
     },
+    /// The platform did not answer a row of calls; nothing was sent.
+    PlatformDown(Down),
     /// The platform refused: 400, 401, 403, 404, 413, 415 or 429 with an error body. It certainly did nothing.
     Refused(ApiError),
     /// Whether the platform did it is not known: 408, 409, 5xx, a timeout, a reset, an answer that cannot be read.
@@ -287,8 +295,9 @@ impl Error {
             Self::Refused(error) => error.retry_after,
             Self::Unknown { retry_after, .. } => *retry_after,
             Self::Credential(CredentialError::Throttled { retry_after }) => Some(*retry_after),
-            Self::BudgetExhausted { expected_wait } => Some(*expected_wait),
-            Self::NotSent { .. } | Self::Credential(_) => None,
+            Self::BudgetExhausted { expected_wait, .. } => Some(*expected_wait),
+            // When the next probe goes is nothing to wait for: whoever comes then would not be it.
+            Self::NotSent { .. } | Self::Credential(_) | Self::PlatformDown(_) => None,
         }
     }
 
@@ -311,7 +320,7 @@ impl Error {
                 _ => ErrorClass::Rejected,
             },
             Self::BudgetExhausted { .. } | Self::Unknown { status: Some(429), .. } => ErrorClass::Throttled,
-            Self::NotSent { .. } | Self::Unknown { .. } => ErrorClass::Unavailable,
+            Self::NotSent { .. } | Self::PlatformDown(_) | Self::Unknown { .. } => ErrorClass::Unavailable,
         }
     }
 
@@ -325,9 +334,11 @@ impl Error {
                 Self::Unknown { operation: *operation, status: *status, reason: reason.clone(), correlation_id: None, retry_after: None }
                     .to_string()
             }
-            Self::BudgetExhausted { .. } => "the request budget is spent".to_owned(),
+            Self::BudgetExhausted { until, .. } => {
+                format!("the request budget is spent{}", until.map_or_else(String::new, |until| format!(", until {until:.0} about")))
+            }
             Self::Credential(CredentialError::Throttled { .. }) => "no token: the login host limits the rate of tokens".to_owned(),
-            Self::NotSent { .. } | Self::Credential(_) => self.to_string(),
+            Self::NotSent { .. } | Self::PlatformDown(_) | Self::Credential(_) => self.to_string(),
         }
     }
 
@@ -349,8 +360,15 @@ impl fmt::Display for Error {
         match self {
             Self::NotSent { operation, reason } => write!(f, "{operation}: nothing was sent: {reason}"),
             Self::Credential(error) => write!(f, "no token: {error}"),
-            Self::BudgetExhausted { expected_wait } => {
+            Self::BudgetExhausted { expected_wait, .. } => {
                 write!(f, "the request budget is spent for about {} s", expected_wait.as_secs().max(1))
+            }
+            Self::PlatformDown(down) => {
+                f.write_str("the platform has not answered")?;
+                if let Some(since) = down.since {
+                    write!(f, " since {since:.0}")?;
+                }
+                f.write_str("; one call at a time finds out when it does")
             }
             Self::Refused(error) => write!(f, "{error}"),
             Self::Unknown { operation, status, reason, correlation_id, .. } => {
@@ -366,6 +384,26 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl Error {
+    /// Why no slot could be had, at this time of the platform's clock.
+    #[must_use]
+    pub fn no_slot(refusal: NoSlot, now: Option<Timestamp>) -> Self {
+        match refusal {
+            NoSlot::Exhausted { expected_wait } => {
+                Self::BudgetExhausted { expected_wait, until: now.and_then(|now| minute_after(now, expected_wait)) }
+            }
+            NoSlot::Down(down) => Self::PlatformDown(down),
+        }
+    }
+}
+
+/// The full minute after a wait, for words that should not change with each second.
+#[must_use]
+pub fn minute_after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
+    let seconds = now.checked_add(wait).ok()?.as_second();
+    Timestamp::from_second((seconds / 60 + 1) * 60).ok()
+}
 
 impl From<CredentialError> for Error {
     fn from(error: CredentialError) -> Self {

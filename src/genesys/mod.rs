@@ -31,15 +31,15 @@ mod token_source;
 mod transport;
 mod usage;
 
-pub use budget::{Budget, BudgetExhausted, Permit};
+pub use budget::{Budget, BudgetView, Class, ClassView, Down, NoSlot, Permit, Queue, Urgency, Waiting, Work};
 pub use clients::Scan;
 pub use directory::{Directory, Resolved, RoleRequest, Unresolved};
 pub use entities::{Division, IntegrationCredential, Organization, Role, Scope, TokenInfo};
-pub use error::{ApiError, CredentialError, Error, ErrorClass, Operation};
+pub use error::{ApiError, CredentialError, Error, ErrorClass, Operation, minute_after};
 pub use http_transport::{HttpTransport, SetupError};
 pub use integration_credentials::CredentialNotFound;
 pub use model::{ClientState, EntityRef, GrantType, IssuedClient, OAuthClient, RoleDivision, Unreadable};
-pub use platform::{Platform, Slot, Timeouts};
+pub use platform::{Platform, Slot, TOO_MANY_CLIENTS, Timeouts};
 pub use probe::{Probe, probe};
 pub use region::{CustomEndpoint, EndpointError, Endpoints, Regions};
 pub use request::{ClientRequest, FieldDifference};

@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::budget::{Class, Work};
 use super::entities::Entity;
 use super::error::{Error, Operation};
 use super::model::{Unreadable, object, text};
@@ -82,7 +83,12 @@ impl Platform {
         loop {
             let slot = match slot.take() {
                 Some(slot) => slot,
-                None => tokio::time::timeout_at(deadline, self.slot()).await.map_err(|_| paging.incomplete("no time left"))??,
+                None => {
+                    // A list that was begun is read to its end soon, or its first pages were for nothing.
+                    let class = self.work().urgency.class().min(Class::UrgentRotation);
+                    let soon = self.for_work(Work::new(class, &self.work().namespace));
+                    tokio::time::timeout_at(deadline, soon.slot()).await.map_err(|_| paging.incomplete("no time left"))??
+                }
             };
             let now = Instant::now();
             let begun = *begun.get_or_insert(now);

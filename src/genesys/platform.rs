@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use zeroize::Zeroize;
 
-use super::budget::{Budget, Permit};
+use super::budget::{Budget, Outcome, Permit, Work};
 use super::error::{ApiError, CredentialError, Error, Operation};
 use super::error_body::{clean, correlation_id, date, refusal};
 use super::model::Unreadable;
@@ -23,10 +23,12 @@ use super::token::{AccessToken, ClientCredential};
 use super::token_source::TokenSource;
 use super::transport::{Limits, Transport, TransportError};
 
+/// The platform's code where the organization has no room for another client.
+pub const TOO_MANY_CLIENTS: &str = "auth.too.many.clients";
 /// The most bytes of a reply that holds one thing.
 pub(super) const MAX_ONE: usize = 1024 * 1024;
-/// How long to hold the budget after a 429 that does not say (COMMON).
-const DEFAULT_HOLD: Duration = Duration::from_secs(3);
+/// How many tokens a minute are asked for: 10 within a second were seen to be fine, and 50 not (TF).
+const TOKENS_PER_MINUTE: u32 = 30;
 
 #[cfg(test)]
 mod tests;
@@ -47,15 +49,17 @@ impl Default for Timeouts {
     }
 }
 
-/// One organization's client. Clones share the token, the budget and the clock.
+/// One organization's client. Clones share the token, the budget and the clock; each says for whom it calls.
 #[derive(Clone)]
-pub struct Platform(Arc<Inner>);
+pub struct Platform(Arc<Inner>, Work);
 
 struct Inner {
     transport: Arc<dyn Transport>,
     endpoints: Endpoints,
     tokens: TokenSource,
     budget: Arc<Budget>,
+    /// The budget of the login host.
+    login: Arc<Budget>,
     timeouts: Timeouts,
     /// The platform's last `Date`, and when it came.
     clock: Mutex<Option<(Timestamp, Instant)>>,
@@ -102,8 +106,21 @@ impl Platform {
         budget: Arc<Budget>,
         timeouts: Timeouts,
     ) -> Self {
-        let tokens = TokenSource::new(Arc::clone(&transport), endpoints.clone(), credential, timeouts.call);
-        Self(Arc::new(Inner { transport, endpoints, tokens, budget, timeouts, clock: Mutex::default() }))
+        let login = Arc::new(Budget::new(TOKENS_PER_MINUTE));
+        let tokens = TokenSource::new(Arc::clone(&transport), endpoints.clone(), credential, timeouts.call, Arc::clone(&login));
+        Self(Arc::new(Inner { transport, endpoints, tokens, budget, login, timeouts, clock: Mutex::default() }), Work::default())
+    }
+
+    /// The same client, whose calls wait in the place of this work.
+    #[must_use]
+    pub fn for_work(&self, work: Work) -> Self {
+        Self(Arc::clone(&self.0), work)
+    }
+
+    /// For whom it calls.
+    #[must_use]
+    pub fn work(&self) -> &Work {
+        &self.1
     }
 
     /// Where the organization's region answers.
@@ -127,8 +144,14 @@ impl Platform {
 
     /// The request budget.
     #[must_use]
-    pub fn budget(&self) -> &Budget {
+    pub fn budget(&self) -> &Arc<Budget> {
         &self.0.budget
+    }
+
+    /// The budget of the login host.
+    #[must_use]
+    pub fn login_budget(&self) -> &Arc<Budget> {
+        &self.0.login
     }
 
     /// How long calls may take.
@@ -152,8 +175,7 @@ impl Platform {
     }
 
     async fn permit(&self) -> Result<Permit, Error> {
-        let spent = self.0.budget.slot().await;
-        spent.map_err(|spent| Error::BudgetExhausted { expected_wait: spent.expected_wait })
+        self.0.budget.slot(&self.1).await.map_err(|refusal| Error::no_slot(refusal, self.now()))
     }
 
     /// The platform's time, from its last `Date` and the time since; `None` before the first.
@@ -176,9 +198,7 @@ impl Platform {
     pub(super) async fn call_with(&self, slot: Slot, call: &Call) -> Result<Reply, Error> {
         let deadline = Instant::now() + call.limits.timeout;
         let Slot { permit, token } = slot;
-        // Spent by being sent, whatever comes back.
-        drop(permit);
-        let refused = match self.send_as(&token, call, call.limits).await {
+        let refused = match self.send_with(permit, &token, call, call.limits).await {
             Err(Error::Refused(error)) if is_bad_token(&error) => error,
             other => return other,
         };
@@ -189,13 +209,25 @@ impl Platform {
             Ok(Err(Error::Credential(CredentialError::Unavailable(_)))) | Err(_) => return Err(Error::Refused(refused)),
             Ok(Err(other)) => return Err(other),
         };
-        drop(permit);
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let second = self.send_as(&token, call, Limits { timeout, ..call.limits }).await;
+        let second = self.send_with(permit, &token, call, Limits { timeout, ..call.limits }).await;
         if matches!(&second, Err(Error::Refused(error)) if is_bad_token(error)) {
             self.0.tokens.invalidate(&token);
         }
         second
+    }
+
+    /// Sends a call once with a slot's permit, and tells the budget what came of it.
+    async fn send_with(&self, mut permit: Permit, token: &AccessToken, call: &Call, limits: Limits) -> Result<Reply, Error> {
+        permit.spend();
+        let result = self.send_as(token, call, limits).await;
+        permit.answered(result.as_ref().err().map_or(Outcome::Answered, outcome), self.now());
+        match &result {
+            Err(error) if error.code() == Some(TOO_MANY_CLIENTS) => self.0.budget.no_room(),
+            Ok(_) if call.operation == Operation::DeleteClient => self.0.budget.room_made(),
+            _ => {}
+        }
+        result
     }
 
     /// Sends a call once, with any token, and classifies what comes back. Costs no slot.
@@ -222,9 +254,6 @@ impl Platform {
             return Ok(Reply { operation, response });
         }
         let error = refusal(operation, status, response.headers(), response.body());
-        if status.as_u16() == 429 {
-            self.0.budget.hold_until(Instant::now() + error.retry_after().unwrap_or(DEFAULT_HOLD));
-        }
         if error.outcome_is_known() {
             // Only the platform's own answers set the clock, not those of something in between.
             self.learn_time(&response);
@@ -256,6 +285,17 @@ impl Platform {
     pub(super) fn one(&self, operation: Operation, method: Method, path: String) -> Call {
         let limits = Limits { timeout: self.0.timeouts.call, max_body: MAX_ONE };
         Call { operation, method, path, body: None, limits }
+    }
+}
+
+/// What an error says of the platform.
+fn outcome(error: &Error) -> Outcome {
+    match error {
+        Error::Refused(error) if error.status == 429 => Outcome::Throttled(error.retry_after),
+        Error::Unknown { status: Some(429), retry_after, .. } => Outcome::Throttled(*retry_after),
+        Error::Unknown { status, retry_after, .. } if status.is_none_or(|status| status >= 500) => Outcome::Failed(*retry_after),
+        Error::NotSent { .. } => Outcome::Failed(None),
+        _ => Outcome::Answered,
     }
 }
 

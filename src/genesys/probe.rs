@@ -5,6 +5,7 @@ use super::error::{CredentialError, Error};
 use super::model::GrantType;
 use super::platform::Platform;
 use super::token::{AccessToken, ClientCredential, TokenReply, ask, fetch_token};
+use super::token_source::with_slot;
 
 /// A code that cannot exist. A host that looks at the code has accepted the client.
 const IMPOSSIBLE_CODE: &str = "grant_type=authorization_code&code=genesys-oauth-operator-probe&redirect_uri=https%3A%2F%2Flocalhost%2F";
@@ -36,7 +37,8 @@ pub enum Probe {
 /// credential's own token, none of the budget.
 pub async fn probe(platform: &Platform, credential: &ClientCredential, grant: GrantType, expected_organization_id: &str) -> Probe {
     let timeout = platform.timeouts().call;
-    match fetch_token(platform.transport(), platform.endpoints(), credential, timeout).await {
+    let request = || fetch_token(platform.transport(), platform.endpoints(), credential, timeout);
+    match with_slot(platform.login_budget(), platform.work(), request).await {
         Ok(token) if grant == GrantType::ClientCredentials => compare(platform, credential, &token, expected_organization_id).await,
         Ok(_) => Probe::Mismatch { reason: format!("a client of the grant type {grant} was given a token by client credentials") },
         Err(CredentialError::InvalidClient { description, .. }) => Probe::InvalidClient { description },
@@ -72,7 +74,8 @@ async fn compare(platform: &Platform, credential: &ClientCredential, token: &Acc
 
 async fn by_impossible_code(platform: &Platform, credential: &ClientCredential) -> Probe {
     let timeout = platform.timeouts().call;
-    match ask(platform.transport(), platform.endpoints(), credential, IMPOSSIBLE_CODE, timeout).await {
+    let request = || ask(platform.transport(), platform.endpoints(), credential, IMPOSSIBLE_CODE, timeout);
+    match with_slot(platform.login_budget(), platform.work(), request).await {
         Ok(TokenReply::OAuthError { error, description, .. }) => match error.as_str() {
             "invalid_grant" | "unauthorized_client" => Probe::Proven,
             "invalid_client" => Probe::InvalidClient { description },

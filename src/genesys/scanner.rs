@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::budget::{Class, Urgency, Work};
 use super::clients::Scan;
 use super::error::{Error, Operation};
 use super::flight::Flight;
 use super::platform::Platform;
 
-/// The scans of one organization. Clones share them.
+/// The scans of one organization. Clones share them; each says who waits.
 #[derive(Clone)]
-pub struct Scanner(Arc<Inner>);
+pub struct Scanner(Arc<Inner>, Work);
 
 struct Inner {
     platform: Platform,
@@ -24,7 +25,7 @@ type ScanFlight = Flight<Result<Arc<Scan>, Error>>;
 
 #[derive(Default)]
 struct State {
-    running: Option<(Instant, ScanFlight)>,
+    running: Option<(Instant, ScanFlight, Urgency)>,
     last: Option<Arc<Scan>>,
 }
 
@@ -45,7 +46,13 @@ impl Scanner {
     /// A scanner that has not scanned yet.
     #[must_use]
     pub fn new(platform: Platform) -> Self {
-        Self(Arc::new(Inner { platform, state: Mutex::default() }))
+        Self(Arc::new(Inner { platform, state: Mutex::default() }), Work::new(Class::Scan, ""))
+    }
+
+    /// The same scanner, for somebody whose work is this urgent.
+    #[must_use]
+    pub fn for_work(&self, work: Work) -> Self {
+        Self(Arc::clone(&self.0), work)
     }
 
     /// The last complete scan.
@@ -59,7 +66,7 @@ impl Scanner {
     pub async fn begun_at_or_after(&self, earliest: Instant) -> Result<Arc<Scan>, Error> {
         tokio::time::sleep_until(earliest).await;
         loop {
-            match self.0.step(earliest) {
+            match self.0.step(earliest, self.1.urgency.class()) {
                 Step::Done(scan) => return Ok(scan),
                 Step::Join(flight) => return flight.join().await,
                 // Begun too early; its result, good or bad, is for those who asked for it.
@@ -74,29 +81,36 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn step(self: &Arc<Self>, earliest: Instant) -> Step {
+    fn step(self: &Arc<Self>, earliest: Instant, class: Class) -> Step {
         let mut state = self.lock();
         if let Some(scan) = state.last.as_ref().filter(|scan| scan.begun >= earliest) {
             return Step::Done(Arc::clone(scan));
         }
         match &state.running {
-            Some((begun, flight)) if *begun >= earliest => Step::Join(flight.clone()),
-            Some((_, flight)) => Step::WaitFor(flight.clone()),
+            Some((begun, flight, urgency)) => {
+                // It goes on as urgently as whoever waits for it, also where it is only in the way.
+                if urgency.raise(class) {
+                    self.platform.budget().reorder();
+                }
+                if *begun >= earliest { Step::Join(flight.clone()) } else { Step::WaitFor(flight.clone()) }
+            }
             None => {
-                let flight = self.launch();
+                let urgency = Urgency::new(class);
+                let flight = self.launch(urgency.clone());
                 // The scan's own `begun` is later: it waits for its slot first.
-                state.running = Some((Instant::now(), flight.clone()));
+                state.running = Some((Instant::now(), flight.clone(), urgency));
                 Step::Join(flight)
             }
         }
     }
 
-    fn launch(self: &Arc<Self>) -> ScanFlight {
+    fn launch(self: &Arc<Self>, urgency: Urgency) -> ScanFlight {
         let inner = Arc::clone(self);
+        let platform = self.platform.for_work(Work { urgency, namespace: Arc::from("") });
         let aborted = Err(Error::NotSent { operation: Operation::ListClients, reason: "the scan was aborted".to_owned() });
         Flight::launch(
             async move {
-                let result = inner.platform.list_clients().await.map(Arc::new);
+                let result = platform.list_clients().await.map(Arc::new);
                 let mut state = inner.lock();
                 state.running = None;
                 if let Ok(scan) = &result {

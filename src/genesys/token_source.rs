@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::budget::{Budget, Class, NoSlot, Outcome, Work};
 use super::error::CredentialError;
 use super::flight::Flight;
 use super::region::Endpoints;
@@ -32,6 +33,7 @@ struct Inner {
     endpoints: Endpoints,
     credential: ClientCredential,
     timeout: Duration,
+    login: Arc<Budget>,
     state: Mutex<State>,
 }
 
@@ -51,10 +53,16 @@ impl std::fmt::Debug for TokenSource {
 }
 
 impl TokenSource {
-    /// A source without a token yet; `timeout` is that of one call to the login host.
+    /// A source without a token yet; `timeout` is that of one call to the login host, `login` the budget of that host.
     #[must_use]
-    pub fn new(transport: Arc<dyn Transport>, endpoints: Endpoints, credential: ClientCredential, timeout: Duration) -> Self {
-        Self(Arc::new(Inner { transport, endpoints, credential, timeout, state: Mutex::default() }))
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        endpoints: Endpoints,
+        credential: ClientCredential,
+        timeout: Duration,
+        login: Arc<Budget>,
+    ) -> Self {
+        Self(Arc::new(Inner { transport, endpoints, credential, timeout, login, state: Mutex::default() }))
     }
 
     /// The credential that tokens are fetched with.
@@ -108,7 +116,11 @@ impl Inner {
         let aborted = Err(CredentialError::Unavailable("the token request was aborted".to_owned()));
         Flight::launch(
             async move {
-                let result = fetch_token(inner.transport.as_ref(), &inner.endpoints, &inner.credential, inner.timeout).await;
+                // Nothing goes without it, so it goes first.
+                let result = with_slot(&inner.login, &Work::new(Class::Emergency, ""), || {
+                    fetch_token(inner.transport.as_ref(), &inner.endpoints, &inner.credential, inner.timeout)
+                })
+                .await;
                 let mut state = inner.lock();
                 state.flight = None;
                 match &result {
@@ -123,6 +135,26 @@ impl Inner {
             aborted,
         )
     }
+}
+
+/// Makes a request of the login host with a slot of its budget, and tells the budget what came of it.
+pub(super) async fn with_slot<T, F>(login: &Arc<Budget>, work: &Work, request: impl FnOnce() -> F) -> Result<T, CredentialError>
+where
+    F: Future<Output = Result<T, CredentialError>>,
+{
+    let mut permit = login.slot(work).await.map_err(|refusal| match refusal {
+        NoSlot::Exhausted { expected_wait } => CredentialError::Throttled { retry_after: expected_wait },
+        NoSlot::Down(_) => CredentialError::Unavailable("it has not answered for a while, and is tried again now and then".to_owned()),
+    })?;
+    permit.spend();
+    let result = request().await;
+    let outcome = match &result {
+        Err(CredentialError::Throttled { retry_after }) => Outcome::Throttled(Some(*retry_after)),
+        Err(CredentialError::Unavailable(_) | CredentialError::Malformed) => Outcome::Failed(None),
+        _ => Outcome::Answered,
+    };
+    permit.answered(outcome, None);
+    result
 }
 
 impl State {
@@ -158,7 +190,7 @@ mod tests {
     fn source(login: Vec<Answer>) -> (Arc<Scripted>, TokenSource) {
         let transport = Scripted::with_login(login, |_| panic!("no API call"));
         let shared: Arc<dyn Transport> = Arc::clone(&transport) as Arc<dyn Transport>;
-        (transport, TokenSource::new(shared, endpoints(), credential(), Duration::from_secs(10)))
+        (transport, TokenSource::new(shared, endpoints(), credential(), Duration::from_secs(10), Arc::new(Budget::new(6000))))
     }
 
     async fn advance(seconds: u64) {

@@ -12,6 +12,7 @@ use genesys_oauth_operator::{
     controller::{
         context::{Context, SystemChance},
         fleet::{Fleet, Policies},
+        gate::Gates,
         memory::Memory,
         oauth_client::{integrations, pass::Pass},
         sessions::{Session, Sessions, opened_for},
@@ -92,6 +93,7 @@ impl Bench {
             fleet: Fleet::default(),
             policies: Policies::default(),
             sessions: Sessions::default(),
+            gates: Gates::new(10),
             events,
             epoch: "epoch".into(),
             cluster_id: "cluster".into(),

@@ -8,6 +8,8 @@ mod api_faults;
 mod attacks;
 mod availability;
 mod bad_input;
+mod budget;
+mod budget_figures;
 mod crash;
 mod determinism;
 mod figures;

@@ -1,7 +1,7 @@
 //! One process of the operator as the world sees it: its ways to both APIs, and its end. It must not answer anything itself.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     pin::Pin,
     sync::{
@@ -47,6 +47,8 @@ pub struct Wires {
     pub kubernetes: Kubernetes,
     /// The platform.
     router: axum::Router,
+    /// Other platforms, by host.
+    others: Mutex<BTreeMap<String, axum::Router>>,
     /// The one way to both.
     pub turnstile: Arc<Turnstile>,
     /// Calls of the platform so far.
@@ -66,6 +68,7 @@ impl Wires {
     pub fn new(kubernetes: Kubernetes, simulator: &Simulator, turnstile: Arc<Turnstile>) -> Self {
         Self {
             router: simulator.router(),
+            others: Mutex::default(),
             kubernetes,
             turnstile,
             calls: AtomicU64::new(0),
@@ -74,6 +77,17 @@ impl Wires {
             secrets: Mutex::new(BTreeSet::from([OPERATOR_CLIENT_SECRET.to_owned()])),
             leaks: Mutex::default(),
         }
+    }
+
+    /// A way to another platform.
+    pub fn connect(&self, host: &str, simulator: &Simulator) {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), simulator.router());
+    }
+
+    /// The platform at an address.
+    fn platform(&self, address: &http::Uri) -> axum::Router {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        address.host().and_then(|host| others.get(host)).unwrap_or(&self.router).clone()
     }
 
     /// Whether a text holds a secret or a token.
@@ -221,7 +235,7 @@ impl Transport for Process {
             let asked = format!("platform {} {}", request.method(), request.uri());
             wires.look_for_leaks(&asked, &asked);
             self.pass(&asked, &String::from_utf8_lossy(request.body())).await;
-            let Ok(response) = wires.router.clone().oneshot(request.map(axum::body::Body::from)).await;
+            let Ok(response) = wires.platform(request.uri()).oneshot(request.map(axum::body::Body::from)).await;
             if response.extensions().get::<ConnectionClosed>().is_some() {
                 return Err(TransportError::Lost("the connection closed".into()));
             }

@@ -115,6 +115,17 @@ pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T)
     (told, trace)
 }
 
+/// Tells a story that measures; its world is left as it is.
+pub fn measured<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    runtime.block_on(async {
+        let world = World::begin(plan.into()).await;
+        let told = story(&world).await;
+        world.kill();
+        told
+    })
+}
+
 /// Tells a story twice from the same seed, and demands the same run.
 pub fn scenario(plan: impl Into<Plan>, mut story: impl AsyncFnMut(&Arc<World>)) {
     let plan = plan.into();

@@ -181,6 +181,13 @@ impl World {
         world
     }
 
+    /// Another platform, at a host of this name.
+    pub fn another_platform(&self, host: &str, settings: genesys_cloud_simulator::Settings) -> Simulator {
+        let simulator = Simulator::new(settings, Arc::new(self.chance.clock.clone()));
+        self.wires.connect(host, &simulator);
+        simulator
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Operator>> {
         self.operator.lock().unwrap_or_else(PoisonError::into_inner)
     }

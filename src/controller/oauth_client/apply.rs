@@ -1,7 +1,7 @@
 //! Carries out a plan, step by step (talks to the network). Each step may be run again from the start; the first that fails ends the pass.
 
 use super::{
-    correct, mint,
+    class, correct, mint,
     observation::Observation,
     overlap,
     pass::Pass,
@@ -14,12 +14,13 @@ use super::{
 use crate::{api::GenesysOAuthClientStatus, controller::error::Error};
 
 /// Carries out a plan. Afterwards the pass knows where the object stands and when the next pass is due.
-pub async fn apply(pass: &mut Pass<'_>, seen: &Observation, plan: &Plan) -> Result<(), Error> {
+pub async fn apply(pass: &mut Pass<'_>, seen: &mut Observation, plan: &Plan) -> Result<(), Error> {
     let mut moment = None;
     let mut again = Again::AtResync;
     for step in &plan.steps {
         pass.moment.clone_from(&plan.moment);
         pass.again = Again::AtResync;
+        seen.work_as(class::of_step(step, seen));
         run(pass, seen, step).await?;
         again = again.or(pass.again);
         let said = pass.moment.take().filter(|said| plan.moment.as_ref() != Some(said));

@@ -30,7 +30,7 @@ use crate::{
         memory::Circumstances,
         sessions::{Session, Standing},
     },
-    genesys::{self, ErrorClass},
+    genesys::{self, Class, ErrorClass, Work},
     marker::{Owner, without_marker},
     secret::{self, Found, Ownership, rotation::read_rotation},
 };
@@ -79,6 +79,13 @@ pub async fn cleanup(pass: &mut Pass<'_>) -> Result<Action, Error> {
         return Ok(Action::await_change());
     }
     let organization = observe::organization(pass.context, &object.spec.organization_ref.name).await?;
+    let organization = match organization {
+        Organization::Ready(organization, session) => {
+            let work = Work::new(Class::Delete, &object.namespace().unwrap_or_default());
+            Organization::Ready(organization, session.for_work(work))
+        }
+        other => other,
+    };
     if matches!(organization, Organization::NotOurs) {
         return Ok(Action::requeue(pass.context.settings.resync_interval.as_duration()));
     }
@@ -145,7 +152,7 @@ fn refuses(error: &genesys::Error) -> bool {
     match error {
         genesys::Error::Refused(error) => matches!(error.status, 401 | 403),
         genesys::Error::Unknown { status, .. } => status.is_none_or(|status| status >= 500),
-        genesys::Error::NotSent { .. } | genesys::Error::Credential(_) => true,
+        genesys::Error::NotSent { .. } | genesys::Error::PlatformDown(_) | genesys::Error::Credential(_) => true,
         genesys::Error::BudgetExhausted { .. } => false,
     }
 }

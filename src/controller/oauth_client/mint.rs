@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::{
     decide::MOST_RETIRING,
     mint_check::may_reset,
-    moments::moment_of_error,
+    moments::{ROOM_LOOK, moment_of_error, no_room},
     observation::{Observation, Organization, current_rotation},
     pass::Pass,
     plan::{Again, Counts, Mint, MintCall},
@@ -39,6 +39,13 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
     if let MintCall::Reset { client_id, .. } = &mint.call
         && !may_reset(pass, seen, session, client_id).await?
     {
+        return Ok(());
+    }
+    if matches!(mint.call, MintCall::Create { .. })
+        && !is_emergency(&pass.status, mint)
+        && session.platform.budget().creates_closed().is_some()
+    {
+        wait_for_room(pass, seen, mint);
         return Ok(());
     }
     let slot = match session.platform.slot().await {
@@ -78,6 +85,23 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
             pass.moment = standing(pass, message);
             Ok(())
         }
+    }
+}
+
+/// Whether the mint is part of an emergency, which waits for nothing: where there is no room, the secret is reset.
+fn is_emergency(status: &GenesysOAuthClientStatus, mint: &Mint) -> bool {
+    mint.rotation.as_deref().or(current_rotation(status)).is_some_and(|rotation| rotation.trigger == Trigger::Emergency)
+}
+
+/// The organization is known to be full: nothing is asked of the platform. A rotation begins all the same, so that it says what it waits for.
+fn wait_for_room(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) {
+    pass.again = Again::After(ROOM_LOOK);
+    if mint.rotation.is_some() || pass.rotates_unseen() {
+        begin_rotation(&mut pass.status, seen, mint);
+        pass.moment = None;
+        pass.note(no_room());
+    } else {
+        pass.moment = Some(Moment::Stalled(Reason::PlatformRejected, no_room()));
     }
 }
 
@@ -322,12 +346,13 @@ async fn refused(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: &g
     let created = matches!(mint.call, MintCall::Create { .. });
     let unused = pass.status.intent.as_ref().filter(|_| created).and_then(|intent| intent.nonce.clone());
     let recovering = mint.counts == Counts::AsRecovery && !error.is_not_found();
-    let transient = error.class().is_transient() || matches!(error.class(), genesys::ErrorClass::Credential);
+    let full = error.code() == Some(genesys::TOO_MANY_CLIENTS) && !is_emergency(&pass.status, mint);
+    let transient = full || error.class().is_transient() || matches!(error.class(), genesys::ErrorClass::Credential);
     let rotating = pass.rotates_unseen();
     let regenerates = current_rotation(&pass.status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate) && !recovering;
     if rotating || (regenerates && !error.is_not_found()) {
         pass.moment = None;
-        pass.note(error.cause());
+        pass.note(if full { no_room() } else { error.cause() });
     }
     pass.commit_outcome(move |status| {
         // An earlier call under this intent may still have reached the platform: then the intent must stay.

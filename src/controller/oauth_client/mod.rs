@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod apply;
+pub mod class;
 pub mod cleanup;
 pub mod correct;
 pub mod decide;
@@ -23,6 +24,7 @@ pub mod pass;
 pub mod plan;
 pub mod policy;
 pub mod publish;
+pub mod queued;
 pub mod reconcile;
 pub mod retire;
 pub mod rollouts;
@@ -71,8 +73,8 @@ pub enum Scope {
 /// Runs the controller of a scope until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: Stop) {
     let api = reconcile::api(&clients.watches, &scope);
-    let configuration = controller::Config::default().concurrency(context.settings.max_concurrent_reconciles);
-    let mut controller = Controller::new(api, watcher::Config::default()).with_config(configuration);
+    // Without a limit here: each organization has its own, so that none waits for another (`gate`).
+    let mut controller = Controller::new(api, watcher::Config::default());
     let store = controller.store();
     context.fleet.add(store.clone());
     let (by_policy, seen) = (store.clone(), store.clone());
@@ -107,14 +109,17 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
         let secrets: Api<Secret> = Api::namespaced(clients.watches.clone(), namespace);
         controller = controller.owns(secrets, watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={FIELD_MANAGER}")));
     }
-    let pass = |object: Arc<GenesysOAuthClient>, context: Arc<Context>| {
+    let latest = seen.clone();
+    let pass = move |object: Arc<GenesysOAuthClient>, context: Arc<Context>| {
         let span = tracing::info_span!(
             "client",
             namespace = object.metadata.namespace.as_deref().unwrap_or_default(),
             name = object.metadata.name.as_deref().unwrap_or_default(),
             organization = object.spec.organization_ref.name
         );
-        Box::pin(reconcile::reconcile(object, context).instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
+        let (store, wanted) = (latest.clone(), ObjectRef::from_obj(&*object));
+        Box::pin(queued::in_turn(object, context, move || store.get(&wanted)).instrument(span))
+            as BoxFuture<'static, Result<controller::Action, Error>>
     };
     let on_error =
         |object: Arc<GenesysOAuthClient>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);

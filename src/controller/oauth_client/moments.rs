@@ -1,5 +1,7 @@
 //! Which moment an object is in, by the facts in its status or by what the platform answered. Pure; the words are for people.
 
+use std::time::Duration;
+
 use super::{
     observation::current_rotation,
     plan::Again,
@@ -41,6 +43,18 @@ pub fn moment_of_facts(status: &GenesysOAuthClientStatus, generation: Option<i64
     }
 }
 
+/// How often an object that waits for room looks whether there is some; it costs no request.
+pub const ROOM_LOOK: Duration = Duration::from_secs(60);
+
+/// What keeps a client from being created in an organization that is full.
+#[must_use]
+pub fn no_room() -> String {
+    format!(
+        "the organization has as many OAuth clients as Genesys Cloud allows ({}): delete clients that nobody uses, or ask Genesys for more; the create is tried again when the operator has deleted one, or within 10 minutes",
+        genesys::TOO_MANY_CLIENTS
+    )
+}
+
 /// What an answer of the platform means for an object.
 #[must_use]
 pub fn moment_of_error(error: &genesys::Error, status: &GenesysOAuthClientStatus) -> (Moment, Again) {
@@ -67,6 +81,7 @@ pub fn moment_of_error(error: &genesys::Error, status: &GenesysOAuthClientStatus
                     "the operator's own client must itself hold every role that it grants, in the same divisions: give it these roles, or ask for others ({cause})"
                 ),
             ),
+            Some(genesys::TOO_MANY_CLIENTS) => (Moment::Stalled(Reason::PlatformRejected, no_room()), Again::After(ROOM_LOOK)),
             Some("auth.invalid.scope") => {
                 stalled(Reason::ScopeUnknown, format!("the platform refuses a scope: correct spec.scopes ({cause})"))
             }

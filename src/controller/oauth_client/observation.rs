@@ -28,7 +28,7 @@ use crate::{
         sessions::Session,
         snapshot::{Listed, Sight},
     },
-    genesys::{self, OAuthClient},
+    genesys::{self, Class, OAuthClient, Work},
     marker::Owner,
     secret::{Credential, Ownership, Published, rotation::RotationSecret},
 };
@@ -180,6 +180,13 @@ pub enum Readiness {
 }
 
 impl Observation {
+    /// From now on the platform's calls wait as part of work of this class.
+    pub fn work_as(&mut self, class: Class) {
+        if let Organization::Ready(_, session) = &mut self.organization {
+            *session = session.for_work(Work::new(class, &self.ownership.namespace));
+        }
+    }
+
     /// The status, or an empty one.
     #[must_use]
     pub fn status(&self) -> GenesysOAuthClientStatus {

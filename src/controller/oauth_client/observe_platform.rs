@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use super::{
-    look,
+    class, look,
     observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, current_rotation, readiness},
     observe::{Live, Near, times},
     timetable::{self, Rank, Requests, Timetable, Turn},
@@ -105,16 +105,17 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         failed: None,
         object,
     };
+    let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
+    seen.requests = timetable::requests(seen.object.annotations(), &seen.status());
+    seen.timetable = timetable::timetable(&seen.object, &seen.policy, &seen.requests, &identity, seen.now);
+    if matches!(seen.organization, Organization::Ready(..)) && !seen.object.spec.suspend {
+        seen.turn = turn(context, &seen);
+    }
+    seen.work_as(class::before_the_plan(&seen));
     let session = match &seen.organization {
         Organization::Ready(_, session) => Some(session.clone()),
         _ => None,
     };
-    let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
-    seen.requests = timetable::requests(seen.object.annotations(), &seen.status());
-    seen.timetable = timetable::timetable(&seen.object, &seen.policy, &seen.requests, &identity, seen.now);
-    if session.is_some() && !seen.object.spec.suspend {
-        seen.turn = turn(context, &seen);
-    }
     match resolve_secret(near.secret, session.as_deref(), &mut seen).await {
         Ok(secret) => seen.secret = secret,
         Err(error) => seen.failed = Some(error),

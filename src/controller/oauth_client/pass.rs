@@ -175,6 +175,15 @@ impl<'a> Pass<'a> {
         self.write_status().await
     }
 
+    /// Writes that the object waits, before the pass itself begins; what only a pass knows stays as it was.
+    pub async fn announce(&mut self, moment: Moment) -> Result<(), Error> {
+        self.moment = Some(moment);
+        let known = self.status.effective.clone();
+        self.fill_in(Conditions::Set);
+        self.status.effective = known.or(self.status.effective.take());
+        self.write_status().await
+    }
+
     async fn write_status(&mut self) -> Result<(), Error> {
         if self.object.status.as_ref() == Some(&self.status) {
             return Ok(());

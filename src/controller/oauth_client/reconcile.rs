@@ -27,6 +27,7 @@ use crate::{
         organization::survey::is_stale,
         snapshot::Listed,
     },
+    genesys::{self, ErrorClass},
 };
 
 /// How soon an object is looked at again whose copy was older than our own last write.
@@ -77,7 +78,7 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
     if let Some(left) = pass.remember(|memory| memory.held_back(&circumstances, Instant::now())) {
         return Ok(Action::requeue(left));
     }
-    let seen = observe_platform::far(context, near).await;
+    let mut seen = observe_platform::far(context, near).await;
     let public = seen.object.spec.public_client;
     let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
     pass.outlook = Some(Outlook::new(seen.policy.clone(), identity, public, &seen.timetable, &seen.turn));
@@ -91,11 +92,16 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
     if not_yet || matches!(seen.organization, Organization::NotOurs) {
         return Ok(Action::requeue(delay(plan.again, seen.times.resync).unwrap_or(seen.times.resync)));
     }
-    apply(pass, &seen, &plan).await?;
-    if seen.failed.as_ref().is_some_and(|error| matches!(error.class(), crate::genesys::ErrorClass::Credential)) {
-        context.sessions.doubt();
+    apply(pass, &mut seen, &plan).await?;
+    if seen.failed.as_ref().is_some_and(questions_the_organization) {
+        context.sessions.doubt(&seen.object.spec.organization_ref.name);
     }
     finish(pass, &circumstances).await
+}
+
+/// Whether what a read was answered is a matter of the organization, which one look shows for all of its objects.
+fn questions_the_organization(error: &genesys::Error) -> bool {
+    matches!(error, genesys::Error::PlatformDown(_)) || error.class() == ErrorClass::Credential
 }
 
 /// A request that stands on an object which has neither a client nor a handled request was copied or restored along with it.

@@ -92,7 +92,7 @@ fn end(status: &mut GenesysOAuthClientStatus) {
 /// The new credential can't be had: the old one stays in force, and a person is told why.
 pub async fn fail(pass: &mut Pass<'_>, seen: &Observation, why: &str) -> Result<(), Error> {
     let Some(current) = current_rotation(&pass.status).cloned() else { return Ok(()) };
-    if current.strategy == RotationStrategy::Replace && falls_back(current.trigger, why) {
+    if current.strategy == RotationStrategy::Replace && falls_back(current.trigger) {
         return in_place(pass, seen, &current, why).await;
     }
     if current.client_id.is_some() && pass.status.retiring.len() >= MOST_RETIRING {
@@ -127,13 +127,9 @@ pub async fn fail(pass: &mut Pass<'_>, seen: &Observation, why: &str) -> Result<
 }
 
 /// Whether the published client's secret is reset where a second client can't be had: an emergency waits for nobody, and where the Secret is
-/// lost or refused nobody has a credential to lose. An organization that is full is no reason to break those that still hold the old one.
-fn falls_back(trigger: Trigger, why: &str) -> bool {
-    match trigger {
-        Trigger::Emergency => true,
-        Trigger::Repair => !why.contains("auth.too.many.clients"),
-        _ => false,
-    }
+/// lost or refused nobody has a credential to lose.
+fn falls_back(trigger: Trigger) -> bool {
+    matches!(trigger, Trigger::Emergency | Trigger::Repair)
 }
 
 /// Goes on by a reset of the published client's secret; the new client goes.

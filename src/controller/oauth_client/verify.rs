@@ -39,6 +39,13 @@ pub async fn verify(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
             Err(error) => Probe::Undecided { reason: error.cause() },
         },
         Some(secret) => {
+            if let Some(wait) = login_turn(pass, session) {
+                pass.again = Again::After(wait);
+                if publication(&pass.status) == Publication::Unverified {
+                    pass.moment = Some(Moment::Creating("the new credential is verified when its turn at the login host comes".to_owned()));
+                }
+                return Ok(());
+            }
             let credential = ClientCredential { client_id: credential.client_id.clone(), client_secret: secret.clone() };
             probe(&session.platform, &credential, platform_grant(seen.object.spec.grant_type), &session.organization_id).await
         }
@@ -59,6 +66,23 @@ pub async fn verify(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
         Probe::Undecided { reason } => undecided(pass, seen, revision, &reason),
     }
     Ok(())
+}
+
+/// How long until this object's turn at the login host, which allows few tokens a minute; none if it has come.
+fn login_turn(pass: &Pass<'_>, session: &Session) -> Option<Duration> {
+    let now = Instant::now();
+    match pass.remember(|memory| memory.login_turn.take()) {
+        Some(turn) if turn <= now => None,
+        Some(turn) => {
+            pass.remember(|memory| memory.login_turn = Some(turn));
+            Some(turn - now)
+        }
+        None => {
+            let wait = session.platform.login_budget().appointment(session.platform.work())?;
+            pass.remember(|memory| memory.login_turn = Some(now + wait));
+            Some(wait)
+        }
+    }
 }
 
 /// Notes why a client that is not active can't be proven.

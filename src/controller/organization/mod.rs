@@ -27,7 +27,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
     if let Some(selector) = &context.settings.organizations {
         selected = selected.labels(selector);
     }
-    let controller = Controller::new(api, selected).with_config(controller::Config::default().concurrency(4));
+    // Without a limit: an organization that hangs must not keep another one waiting.
+    let controller = Controller::new(api, selected);
     let store = controller.store();
     // The operator's own namespace, metadata only: a corrected credential is seen at once.
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(clients.watches.clone(), &context.settings.operator_namespace);

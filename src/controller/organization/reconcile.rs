@@ -45,7 +45,7 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         }
     }
     let uid = object.uid().unwrap_or_default();
-    let doubts = context.sessions.doubts();
+    let doubts = context.sessions.doubts(&name);
     let secret = read_secret(&context, &current).await;
     let circumstances = Circumstances {
         generation: object.metadata.generation,
@@ -64,6 +64,7 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         return Ok(Action::requeue(left.min(again)));
     }
     let (verdict, platform) = look(&context, &api, &current, &mut status, secret).await?;
+    let outage = platform.as_ref().and_then(|platform| platform.budget().outage());
     let failures = context.memory.recall(&uid).failures;
     // One failed look does not end a session that works; a row of them does.
     let lasting = !matches!(verdict, Verdict::Waiting { .. })
@@ -87,7 +88,9 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
             memory.succeeded();
             again.min(resync)
         } else {
-            memory.failed(&circumstances, fraction, now)
+            let pause = memory.failed(&circumstances, fraction, now);
+            // The platform's own rule says when it is tried again; this look is what tries.
+            outage.map_or(pause, |down| memory.held_for(down.retry_in, now))
         }
     })))
 }

@@ -40,8 +40,9 @@ const SCAN_TAKES: Duration = Duration::from_secs(120);
 const SCAN_SERVES: u32 = 3;
 
 /// How far the scans of one session came.
-#[derive(Debug, Default)]
-pub struct Survey(Mutex<State>);
+/// Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Survey(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -210,29 +211,29 @@ pub fn advance(context: &Arc<Context>, object: &GenesysOrganization, session: &A
         state.running = true;
         progress.again = progress.again.min(SCAN_TAKES);
         drop(state);
-        scan(context.clone(), session.clone(), now);
+        scan(context.clone(), session.clone(), object.name_any(), now);
     }
     progress
 }
 
 /// Scans on a task of its own: the organization's other business goes on meanwhile.
-fn scan(context: Arc<Context>, session: Arc<Session>, earliest: Instant) {
+fn scan(context: Arc<Context>, session: Arc<Session>, name: String, earliest: Instant) {
     let work = async move {
         let result = session.scanner.begun_at_or_after(earliest).await;
-        let wait = result.map(drop).map_err(|error| failed(&context, &session, &error));
+        let wait = result.map(drop).map_err(|error| failed(&context, &session, &name, &error));
         session.survey.ended(wait, Instant::now());
         context.sessions.surveyed();
     };
     tokio::spawn(work.in_current_span());
 }
 
-fn failed(context: &Context, session: &Session, error: &genesys::Error) -> Duration {
+fn failed(context: &Context, session: &Session, name: &str, error: &genesys::Error) -> Duration {
     let mut state = session.survey.lock();
     state.failures = state.failures.saturating_add(1);
     let wait = pause(state.failures, context.chance.fraction()).max(error.retry_after().unwrap_or_default());
     tracing::warn!(%error, ?wait, "the clients of the organization could not be listed; this is tried again");
     if matches!(error.class(), ErrorClass::Credential) {
-        context.sessions.doubt();
+        context.sessions.doubt(name);
     }
     wait
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::super::budget::Budget;
+use super::super::budget::{Budget, Work};
 use super::super::error::{CredentialError, Error, ErrorClass, Operation};
 use super::super::model::{ClientState, GrantType};
 use super::super::request::ClientRequest;
@@ -109,7 +109,7 @@ async fn without_a_token_nothing_is_sent_and_no_slot_is_spent() {
     let error = platform.organization().await.expect_err("no token");
     assert_eq!(error.class(), ErrorClass::Credential);
     assert!(platform.slot().await.is_err());
-    assert!(budget.slot().now_or_never().is_some_and(|slot| slot.is_ok()));
+    assert!(budget.slot(&Work::default()).now_or_never().is_some_and(|slot| slot.is_ok()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -326,7 +326,6 @@ fn answers_of_the_platform_become_words_for_a_person() {
     let table = [
         (refused(400, "bad.client.role", &[]), "RoleNotGrantable"),
         (refused(400, "auth.invalid.scope", &[]), "ScopeUnknown"),
-        (refused(400, "auth.too.many.clients", &[]), "PlatformRejected"),
         (refused(403, "missing.any.permissions", &["oauth:client:add"]), "PermissionMissing"),
     ];
     for (error, expected) in table {
@@ -336,6 +335,9 @@ fn answers_of_the_platform_become_words_for_a_person() {
         assert_eq!(reason.as_str(), expected);
         assert!(expected != "PermissionMissing" || message.contains("Grant it oauth:client:add"), "{message}");
     }
+    let (moment, again) = moment_of_error(&refused(400, "auth.too.many.clients", &[]), &GenesysOAuthClientStatus::default());
+    let Moment::Stalled(reason, message) = moment else { panic!("a person must make room: {moment:?}") };
+    assert!(reason.as_str() == "PlatformRejected" && message.contains("auth.too.many.clients") && matches!(again, Again::After(_)));
     let (moment, _) = moment_of_error(&refused(429, "too.many.requests", &[]), &GenesysOAuthClientStatus::default());
     assert!(matches!(moment, Moment::WaitingForBudget(_)));
 }

@@ -1,0 +1,189 @@
+//! Lets passes in, organization by organization: each has its own places, so that one that hangs keeps nobody else waiting. Within one they
+//! are let in as the request budget serves them. Decides nothing, and makes no call.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::genesys::{Class, Queue, Work};
+
+/// The gates of all organizations.
+#[derive(Debug)]
+pub struct Gates {
+    places: usize,
+    gates: Mutex<HashMap<String, Gate>>,
+}
+
+/// The gate of one organization.
+#[derive(Debug)]
+struct Gate {
+    taken: usize,
+    queue: Queue<oneshot::Sender<Place>>,
+}
+
+/// A place inside; given to the next one when it is dropped.
+#[derive(Debug)]
+#[must_use = "who drops the place is outside again"]
+pub struct Place {
+    /// None: an emergency, which takes nobody's place.
+    inside: Option<(Arc<Gates>, String)>,
+}
+
+/// Who must wait outside; resolves inside.
+#[derive(Debug)]
+pub struct Outside {
+    /// How many come first.
+    pub ahead: usize,
+    number: u64,
+    organization: String,
+    gates: Arc<Gates>,
+    place: oneshot::Receiver<Place>,
+}
+
+impl Gates {
+    /// Gates with so many places each.
+    #[must_use]
+    pub fn new(places: u16) -> Arc<Self> {
+        Arc::new(Self { places: usize::from(places.max(1)), gates: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Gate>> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place inside at once, or one in the queue. An emergency is never kept outside.
+    pub fn enter(self: &Arc<Self>, organization: &str, work: &Work) -> Result<Place, Outside> {
+        if work.urgency.class() == Class::Emergency {
+            return Ok(Place { inside: None });
+        }
+        let mut gates = self.lock();
+        // A scan has nothing to do at a gate.
+        let gate = gates.entry(organization.to_owned()).or_insert_with(|| Gate { taken: 0, queue: Queue::new(std::time::Duration::MAX) });
+        if gate.taken < self.places {
+            gate.taken += 1;
+            return Ok(Place { inside: Some((self.clone(), organization.to_owned())) });
+        }
+        let (send, place) = oneshot::channel();
+        let ahead = gate.queue.ahead(work.urgency.class(), &work.namespace);
+        let number = gate.queue.push(work, Instant::now(), send);
+        Err(Outside { ahead, number, organization: organization.to_owned(), gates: self.clone(), place })
+    }
+
+    /// Gives a place that is free to the next one, or takes it back.
+    fn leave(self: &Arc<Self>, organization: &str) {
+        loop {
+            let mut gates = self.lock();
+            let Some(gate) = gates.get_mut(organization) else { return };
+            let Some((_, next)) = gate.queue.pop(Instant::now()) else {
+                gate.taken = gate.taken.saturating_sub(1);
+                if gate.taken == 0 {
+                    gates.remove(organization);
+                }
+                return;
+            };
+            drop(gates);
+            let place = Place { inside: Some((self.clone(), organization.to_owned())) };
+            match next.value.send(place) {
+                Ok(()) => return,
+                // It went away: the place is still to be given, and must not give itself.
+                Err(mut place) => place.inside = None,
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some((gates, organization)) = self.inside.take() {
+            gates.leave(&organization);
+        }
+    }
+}
+
+impl Future for Outside {
+    type Output = Place;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Place> {
+        // The sender is dropped only with the gates themselves, which this holds.
+        Pin::new(&mut self.place).poll(context).map(|place| place.unwrap_or(Place { inside: None }))
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if let Some(gate) = self.gates.lock().get_mut(&self.organization) {
+            gate.queue.remove(self.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    fn work(class: Class, namespace: &str) -> Work {
+        Work::new(class, namespace)
+    }
+
+    fn inside(gates: &Arc<Gates>, organization: &str, work: &Work) -> Place {
+        gates.enter(organization, work).expect("there is a place")
+    }
+
+    fn outside(gates: &Arc<Gates>, organization: &str, work: &Work) -> Outside {
+        gates.enter(organization, work).expect_err("there is no place")
+    }
+
+    #[test]
+    fn an_organization_keeps_no_other_one_waiting() {
+        let gates = Gates::new(2);
+        let update = work(Class::Update, "a");
+        let _hanging = [inside(&gates, "hangs", &update), inside(&gates, "hangs", &update)];
+        assert_eq!(outside(&gates, "hangs", &update).ahead, 0);
+        drop(inside(&gates, "works", &update));
+        drop(inside(&gates, "hangs", &work(Class::Emergency, "a")));
+    }
+
+    #[test]
+    fn a_place_goes_to_the_most_urgent_and_in_turn_between_namespaces() {
+        let gates = Gates::new(1);
+        let first = inside(&gates, "acme", &work(Class::Update, "a"));
+        let mut waiting = [
+            outside(&gates, "acme", &work(Class::Update, "a")),
+            outside(&gates, "acme", &work(Class::Update, "a")),
+            outside(&gates, "acme", &work(Class::Update, "b")),
+            outside(&gates, "acme", &work(Class::Create, "a")),
+        ];
+        assert_eq!(waiting.each_ref().map(|one| one.ahead), [0, 1, 1, 0]);
+        drop(first);
+        for next in [3, 0, 2, 1] {
+            // The place is given back at once, and goes on to the one after.
+            let place = waiting[next].place.try_recv();
+            assert!(place.is_ok(), "{next} is not the next one");
+        }
+    }
+
+    #[test]
+    fn who_goes_away_takes_no_place() {
+        let gates = Gates::new(1);
+        let first = inside(&gates, "acme", &work(Class::Update, "a"));
+        let gone = outside(&gates, "acme", &work(Class::Update, "a"));
+        let stays = outside(&gates, "acme", &work(Class::Update, "a"));
+        drop(gone);
+        drop(first);
+        drop(stays.now_or_never().expect("its turn has come"));
+        // One that was given its place, and goes away before it saw it, gives it back.
+        let first = inside(&gates, "acme", &work(Class::Update, "a"));
+        let unseen = outside(&gates, "acme", &work(Class::Update, "a"));
+        drop(first);
+        drop(unseen);
+        drop(inside(&gates, "acme", &work(Class::Update, "a")));
+        assert!(gates.lock().is_empty(), "nothing is kept of an organization that nobody works");
+    }
+}

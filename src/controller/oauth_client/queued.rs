@@ -1,0 +1,71 @@
+//! A pass that waits for its organization's gate (talks to the network): says in the conditions that it waits, and until when about. Asks nothing of the platform.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{ResourceExt as _, runtime::controller::Action};
+
+use super::{
+    class::{Errand, at_the_gate},
+    pass::Pass,
+    reconcile::reconcile,
+    status::{Delay, Moment},
+};
+use crate::{
+    api::GenesysOAuthClient,
+    controller::{context::Context, error::Error, sessions::Standing},
+    genesys::Work,
+};
+
+/// How long a pass waits before it is worth a word.
+const WORTH_A_WORD: Duration = Duration::from_secs(10);
+/// The calls of a pass, about: a create needs one, an update and a delete two.
+const CALLS: usize = 2;
+
+/// A pass, when its organization's gate lets it in. It works the object as it is then.
+pub async fn in_turn(
+    object: Arc<GenesysOAuthClient>,
+    context: Arc<Context>,
+    latest: impl FnOnce() -> Option<Arc<GenesysOAuthClient>>,
+) -> Result<Action, Error> {
+    let organization = &object.spec.organization_ref.name;
+    let (class, errand) = at_the_gate(&object);
+    let work = Work::new(class, &object.namespace().unwrap_or_default());
+    let (_place, object) = match context.gates.enter(organization, &work) {
+        Ok(place) => (place, object),
+        Err(mut outside) => {
+            let ahead = outside.ahead;
+            let place = tokio::select! {
+                biased;
+                place = &mut outside => place,
+                () = announce(&object, &context, &work, errand, ahead) => outside.await,
+            };
+            (place, latest().unwrap_or(object))
+        }
+    };
+    // Made only now: a pass is large, and thousands may wait.
+    Box::pin(reconcile(object, context)).await
+}
+
+async fn announce(object: &GenesysOAuthClient, context: &Context, work: &Work, errand: Errand, ahead: usize) {
+    let Standing::Ready(session) = context.sessions.standing(&object.spec.organization_ref.name) else { return };
+    let wait = session.platform.budget().wait_behind(work, ahead.saturating_mul(CALLS));
+    if wait <= WORTH_A_WORD || session.platform.budget().outage().is_some() {
+        return;
+    }
+    let message = words(ahead, session.platform.now().unwrap_or_else(|| context.now()), wait);
+    let moment = match errand {
+        Errand::Create => Moment::WaitingForBudget(message),
+        Errand::Edit => Moment::Updating(Delay::Budget, message),
+        Errand::Other => return,
+    };
+    // Whatever keeps this from being written: the pass itself comes, and says more.
+    if let Err(error) = Pass::new(context, object).announce(moment).await {
+        tracing::debug!(%error, "the wait could not be announced");
+    }
+}
+
+fn words(ahead: usize, now: Timestamp, wait: Duration) -> String {
+    let expected = crate::genesys::minute_after(now, wait).map_or_else(String::new, |at| format!(", expected at {at:.0}"));
+    format!("waiting for the request budget behind {ahead} others{expected}")
+}
