@@ -1,14 +1,30 @@
-//! Publishes Events about objects through one recorder. A failure to publish is logged and never fails a pass.
+//! Publishes Events about objects, stamped with the operator's own clock. A failure to publish is logged and never fails a pass.
 
-use kube::{
-    Client, Resource,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::api::{FIELD_MANAGER, condition::shorten};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::events::v1::{Event, EventSeries},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    runtime::events::EventType,
+};
+
+use crate::{
+    api::{FIELD_MANAGER, condition::shorten},
+    controller::context::Chance,
+};
 
 /// The longest note of an Event that the API takes, in characters, with room to spare.
 const NOTE_LIMIT: usize = 900;
+/// An Event that comes again within this time becomes a series, as the libraries of Kubernetes have it.
+const SERIES_LASTS: SignedDuration = SignedDuration::from_mins(6);
 
 /// Who is told Events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,24 +35,161 @@ pub enum Audience {
     Nobody,
 }
 
-/// The one recorder of Events; its cache joins repeated ones.
-pub struct Events(Option<Recorder>);
+/// What makes two Events one series: the object, the type and the reason.
+type Key = (String, &'static str, String);
+
+/// The one recorder of Events. The one of kube-runtime asks the machine for the time, and the operator's clock may be another.
+pub struct Events {
+    audience: Audience,
+    client: Client,
+    chance: Arc<dyn Chance>,
+    instance: String,
+    /// What was told of late.
+    told: Mutex<BTreeMap<Key, Event>>,
+}
 
 impl Events {
     /// A recorder for an audience; `instance` names the process.
     #[must_use]
-    pub fn told(audience: Audience, client: Client, instance: String) -> Self {
-        let recorder = || Recorder::new(client, Reporter { controller: FIELD_MANAGER.into(), instance: Some(instance) });
-        Self((audience == Audience::Cluster).then(recorder))
+    pub fn told(audience: Audience, client: Client, chance: Arc<dyn Chance>, instance: String) -> Self {
+        Self { audience, client, chance, instance, told: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Event>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Publishes an Event about an object.
     pub async fn publish<K: Resource<DynamicType = ()>>(&self, object: &K, type_: EventType, reason: &str, note: &str) {
-        let Some(recorder) = &self.0 else { return };
-        let event =
-            Event { type_, reason: reason.to_owned(), note: Some(shorten(note, NOTE_LIMIT)), action: reason.to_owned(), secondary: None };
-        if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
+        if self.audience == Audience::Nobody {
+            return;
+        }
+        let type_ = match type_ {
+            EventType::Normal => "Normal",
+            EventType::Warning => "Warning",
+        };
+        let key = (object.uid().unwrap_or_default(), type_, reason.to_owned());
+        let event = self.next(&key, object, note);
+        // An object of the cluster has its Events in the namespace `default`.
+        let api: Api<Event> = Api::namespaced(self.client.clone(), event.metadata.namespace.as_deref().unwrap_or("default"));
+        let answer = match &event.series {
+            Some(_) => api.patch(&event.name_any(), &PatchParams::default(), &Patch::Merge(&event)).await,
+            None => api.create(&PostParams::default(), &event).await,
+        };
+        if let Err(error) = answer {
+            // It may be gone: the next one is an Event of its own.
+            self.lock().remove(&key);
             tracing::debug!(%error, reason, "an Event could not be published");
         }
+    }
+
+    /// The Event to tell now: the last one of its kind as a series, or a new one.
+    fn next<K: Resource<DynamicType = ()>>(&self, key: &Key, object: &K, note: &str) -> Event {
+        let now = self.chance.now();
+        let mut told = self.lock();
+        told.retain(|_, event| last_told(event).is_some_and(|last| now.duration_since(last) < SERIES_LASTS));
+        if let Some(event) = told.get_mut(key) {
+            let count = event.series.as_ref().map_or(2, |series| series.count + 1);
+            event.series = Some(EventSeries { count, last_observed_time: MicroTime(now) });
+            return event.clone();
+        }
+        // Two of one name at one moment have names of their own.
+        let taken = |name: &str| told.values().any(|event| event.metadata.name.as_deref() == Some(name));
+        let names = (0..).map(|more| format!("{}.{:x}", object.name_any(), now.as_nanosecond() + more));
+        let event = Event {
+            action: Some(key.2.clone()),
+            reason: Some(key.2.clone()),
+            type_: Some(key.1.to_owned()),
+            note: Some(shorten(note, NOTE_LIMIT)),
+            event_time: Some(MicroTime(now)),
+            metadata: ObjectMeta {
+                name: names.into_iter().find(|name| !taken(name)),
+                namespace: object.namespace(),
+                ..ObjectMeta::default()
+            },
+            regarding: Some(object.object_ref(&())),
+            reporting_controller: Some(FIELD_MANAGER.to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            ..Event::default()
+        };
+        told.insert(key.clone(), event.clone());
+        event
+    }
+}
+
+fn last_told(event: &Event) -> Option<Timestamp> {
+    let series = event.series.as_ref().map(|series| series.last_observed_time.0);
+    series.or(event.event_time.as_ref().map(|time| time.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::BodyExt as _;
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::marker::NONCE_LENGTH;
+
+    /// A clock that a test sets.
+    struct At(Mutex<Timestamp>);
+
+    impl Chance for At {
+        fn now(&self) -> Timestamp {
+            *self.0.lock().expect("no panic")
+        }
+
+        fn bytes(&self) -> [u8; NONCE_LENGTH] {
+            [0; NONCE_LENGTH]
+        }
+
+        fn fraction(&self) -> f64 {
+            0.5
+        }
+    }
+
+    /// An API that takes everything, and the requests that came.
+    fn api() -> (Client, Arc<Mutex<Vec<(String, Value)>>>) {
+        let came: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+        let seen = came.clone();
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            let seen = seen.clone();
+            async move {
+                let asked = format!("{} {}", request.method(), request.uri().path());
+                let body = request.into_body().collect().await.expect("a body").to_bytes();
+                seen.lock().expect("no panic").push((asked, serde_json::from_slice(&body).expect("JSON")));
+                Ok::<_, Infallible>(http::Response::new(Body::from(body)))
+            }
+        });
+        (Client::new(service, "default"), came)
+    }
+
+    #[tokio::test]
+    async fn an_event_has_the_operators_time_and_becomes_a_series() {
+        let start: Timestamp = "2031-05-06T07:08:09Z".parse().expect("a time");
+        let clock = Arc::new(At(Mutex::new(start)));
+        let (client, came) = api();
+        let events = Events::told(Audience::Cluster, client, clock.clone(), "one".to_owned());
+        let object = Secret {
+            metadata: ObjectMeta { name: Some("a".into()), namespace: Some("n".into()), ..ObjectMeta::default() },
+            ..Secret::default()
+        };
+        let told = [(0, "Bad"), (5, "Bad"), (10, "Bad"), (10, "Good"), (30, "Bad")];
+        for (minutes, reason) in told {
+            *clock.0.lock().expect("no panic") = start + SignedDuration::from_mins(minutes);
+            events.publish(&object, EventType::Warning, reason, "why").await;
+        }
+        let came = came.lock().expect("no panic").clone();
+        let verbs: Vec<&str> = came.iter().map(|(asked, _)| asked.split(' ').next().unwrap_or_default()).collect();
+        assert_eq!(verbs, ["POST", "PATCH", "PATCH", "POST", "POST"]);
+        assert!(came.iter().all(|(asked, _)| asked.contains("/apis/events.k8s.io/v1/namespaces/n/events")), "{came:?}");
+        assert_eq!(came[0].1["eventTime"], "2031-05-06T07:08:09.000000Z");
+        assert_eq!(came[2].1["series"], json!({ "count": 3, "lastObservedTime": "2031-05-06T07:18:09.000000Z" }));
+        assert_eq!(came[2].1["metadata"]["name"], came[0].1["metadata"]["name"]);
+        assert_ne!(came[4].1["metadata"]["name"], came[0].1["metadata"]["name"]);
+        assert_eq!(came[4].1["eventTime"], "2031-05-06T07:38:09.000000Z");
     }
 }

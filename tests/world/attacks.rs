@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     look::shows,
     objects::TEAM,
-    scenario::scenario,
+    scenario::{once, scenario},
     stories::NAME,
     world::{World, path},
 };
@@ -81,7 +81,7 @@ fn a_forged_secret_takes_nobodys_client() {
 
 #[test]
 fn a_forged_intent_resets_nobodys_client() {
-    scenario(52, async |world| {
+    once(52, async |world| {
         let victims = victims(world);
         for victim in &victims {
             world.declare(NAME, &json!({}));
@@ -105,7 +105,7 @@ fn a_forged_intent_resets_nobodys_client() {
 fn an_edited_secret_of_ones_own_names_no_other_client() {
     // With a reset, and with a new client.
     for scim in [true, false] {
-        scenario(53, async |world| {
+        once(53, async |world| {
             let victims = victims(world);
             world.declare(NAME, &json!({ "scim": scim }));
             world.settles(NAME).await;
@@ -128,7 +128,7 @@ fn an_edited_secret_of_ones_own_names_no_other_client() {
 
 #[test]
 fn an_organization_that_refuses_everything_is_left_in_peace() {
-    scenario(54, async |world| {
+    once(54, async |world| {
         let names = ["a", "b", "c"];
         for name in names {
             world.declare(name, &json!({}));

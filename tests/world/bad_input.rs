@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     look::{message, shows, summary},
     objects::{ORGANIZATION, organization, service, web_app, with_spec},
-    scenario::scenario,
+    scenario::{once, scenario},
     stories::NAME,
     world::{Plan, World},
 };
@@ -32,7 +32,7 @@ fn broken() -> Vec<(&'static str, Value, &'static str)> {
 
 #[test]
 fn broken_rules_are_refused() {
-    scenario(41, async |world| {
+    once(41, async |world| {
         for (name, object, words) in broken() {
             let refused = world.try_apply(&object).expect_err(name);
             assert!(refused.message.contains(words), "{name}: {refused}");
@@ -42,7 +42,7 @@ fn broken_rules_are_refused() {
 
 #[test]
 fn broken_rules_stall_the_object_where_the_server_does_not_know_them() {
-    scenario(Plan::new(42).old_server(), async |world| {
+    once(Plan::new(42).old_server(), async |world| {
         for (_, object, _) in broken() {
             world.apply(&object);
         }
@@ -91,7 +91,7 @@ fn waiting(world: &World, changes: &Value) {
 
 #[test]
 fn a_wrong_operator_credential_is_named_and_can_be_mended() {
-    scenario(Plan::new(44).bare(), async |world| {
+    once(Plan::new(44).bare(), async |world| {
         world.give_credential("not-the-secret-of-this-client");
         waiting(world, &json!({}));
         let found = world.organization_shows("Stalled=True/CredentialRejected").await;
@@ -106,7 +106,7 @@ fn a_wrong_operator_credential_is_named_and_can_be_mended() {
 
 #[test]
 fn a_missing_operator_credential_is_named_and_can_be_given() {
-    scenario(Plan::new(45).bare(), async |world| {
+    once(Plan::new(45).bare(), async |world| {
         waiting(world, &json!({}));
         let found = world.organization_shows("Ready=False").await;
         assert!(message(&found, "Ready").contains(ORGANIZATION), "{}", message(&found, "Ready"));
@@ -121,7 +121,7 @@ fn a_missing_operator_credential_is_named_and_can_be_given() {
 fn a_missing_permission_is_named() {
     let granted = ["oauth:client:view", "oauth:client:edit", "oauth:client:delete", "authorization:role:view"];
     let plan = Plan::new(46).bare().platform(|settings| settings.operator_permissions = granted.map(str::to_owned).to_vec());
-    scenario(plan, async |world| {
+    once(plan, async |world| {
         world.give_credential(OPERATOR_CLIENT_SECRET);
         waiting(world, &json!({}));
         let object = world.stalls(NAME, "PermissionMissing", &["oauth:client:add"]).await;
@@ -135,7 +135,7 @@ fn a_missing_permission_is_named() {
 
 #[test]
 fn unknown_names_are_told() {
-    scenario(47, async |world| {
+    once(47, async |world| {
         world.declare("role", &json!({ "roles": [{ "role": "employe" }] }));
         world.declare("division", &json!({ "roles": [{ "role": "employee", "divisions": ["Atlantis"] }] }));
         world.apply(&with_spec(web_app("scope"), &json!({ "scopes": ["users:manage"] })));
@@ -154,7 +154,7 @@ fn unknown_names_are_told() {
 
 #[test]
 fn an_unknown_region_is_told() {
-    scenario(Plan::new(48).bare(), async |world| {
+    once(Plan::new(48).bare(), async |world| {
         world.give_credential(OPERATOR_CLIENT_SECRET);
         waiting(world, &json!({ "region": "atlantis-1" }));
         let found = world.organization_shows("Stalled=True/UnknownRegion").await;
@@ -167,7 +167,7 @@ fn an_unknown_region_is_told() {
 
 #[test]
 fn another_organization_than_the_expected_one_is_told() {
-    scenario(Plan::new(49).bare(), async |world| {
+    once(Plan::new(49).bare(), async |world| {
         let expected = "99999999-9999-4999-8999-999999999999";
         world.give_credential(OPERATOR_CLIENT_SECRET);
         waiting(world, &json!({ "expectedOrganizationId": expected }));
@@ -182,7 +182,7 @@ fn another_organization_than_the_expected_one_is_told() {
 
 #[test]
 fn what_access_does_not_allow_is_refused_until_it_does() {
-    scenario(50, async |world| {
+    once(50, async |world| {
         let access = |roles: &str| json!({ "access": [{ "name": "all", "namespaceSelector": {}, "grantTypes": ["ClientCredentials"], "roles": [roles], "divisions": ["*"] }] });
         world.declare_organization(&access("employee"));
         world.organization_shows("Ready=True").await;

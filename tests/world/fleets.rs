@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use genesys_cloud_simulator::{
     Fault, Operation,
-    kubernetes::{self, FaultKind, Verb},
+    kubernetes::{self, FaultKind, LoggedRequest, Verb},
 };
 use genesys_oauth_operator::api::GROUP;
 use jiff::Timestamp;
@@ -80,8 +80,8 @@ async fn sleep_until(world: &World, time: Timestamp) {
 
 /// Writes of the operator to the status of a kind so far.
 fn status_writes(world: &World, resource: &str) -> usize {
-    let ours = world.kubernetes.log().into_iter().filter(|request| request.user == OPERATOR && request.wrote);
-    ours.filter(|request| request.resource == resource && request.subresource == "status").count()
+    let ours = |request: &LoggedRequest| request.user == OPERATOR && request.wrote;
+    world.kubernetes.count_requests(|request| ours(request) && request.resource == resource && request.subresource == "status")
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn counts_move_by_time_alone() {
 
 #[test]
 fn a_process_that_has_not_seen_its_clients_yet_counts_none_away() {
-    scenario(80, async |world| {
+    once(80, async |world| {
         declare_policy(world, &json!({ "interval": "30d" }));
         world.declare_organization(&json!({ "rotationDefaults": { "interval": "30d" } }));
         declare_follower(world, "billing");
@@ -154,7 +154,7 @@ fn a_process_that_has_not_seen_its_clients_yet_counts_none_away() {
 
 #[test]
 fn windows_that_open_too_seldom_stall_a_policy_until_it_is_corrected() {
-    scenario(73, async |world| {
+    once(73, async |world| {
         let sound = json!({ "interval": "10d", "maxAge": "20d" });
         declare_policy(world, &sound);
         declare_follower(world, "billing");
@@ -178,7 +178,7 @@ fn windows_that_open_too_seldom_stall_a_policy_until_it_is_corrected() {
 
 #[test]
 fn a_policy_begins_anew_with_its_interval_or_greatest_age_alone() {
-    scenario(74, async |world| {
+    once(74, async |world| {
         let spec = json!({ "interval": "30d" });
         declare_policy(world, &spec);
         declare_follower(world, "billing");
@@ -238,7 +238,7 @@ async fn halts_and_goes_on(world: &Arc<World>) {
 
 #[test]
 fn rotations_that_fail_halt_a_policy_until_one_succeeds_by_request() {
-    scenario(75, halts_and_goes_on);
+    once(75, halts_and_goes_on);
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_thousand_clients_cost_few_writes_and_a_count_wakes_none_of_them() {
         assert!(writes as u64 <= spent + 2, "{writes} writes in {spent} times five seconds");
 
         // Each client's pass reads its organization.
-        let passes = |world: &World| world.kubernetes.log().iter().filter(|request| request.name == "elsewhere").count();
+        let passes = |world: &World| world.kubernetes.count_requests(|request| request.name == "elsewhere");
         tokio::time::sleep(HOUR / 12).await;
         let (writes, before) = (status_writes(world, POLICIES), passes(world));
         assert!(before >= FLEET, "{before} passes: this test would see nothing");
@@ -314,7 +314,7 @@ fn a_thousand_clients_cost_few_writes_and_a_count_wakes_none_of_them() {
 
 #[test]
 fn defaults_are_counted_without_asking_the_platform() {
-    scenario(77, async |world| {
+    once(77, async |world| {
         world.declare_organization(&json!({ "rotationDefaults": { "interval": "30d" } }));
         world.organization_shows("Ready=True/Available").await;
         let since = world.until("the defaults to hold", |world| time(&defaults(world)["effectiveSince"])).await;
@@ -339,7 +339,7 @@ fn defaults_are_counted_without_asking_the_platform() {
 
 #[test]
 fn defaults_that_cannot_be_followed_leave_their_organization_ready() {
-    scenario(78, async |world| {
+    once(78, async |world| {
         let seldom = json!({ "interval": "10d", "maxAge": "20d", "windows": [{ "schedule": "0 2 1 * *", "duration": "4h" }] });
         world.declare_organization(&json!({ "rotationDefaults": seldom }));
         let says = |world: &World| message(&world.organization()?, "Ready").contains("rotationDefaults can't be followed").then_some(());
@@ -358,7 +358,7 @@ fn defaults_that_cannot_be_followed_leave_their_organization_ready() {
 #[test]
 fn broken_defaults_stop_no_organization_of_an_old_server() {
     let plan = Plan::new(79).old_server();
-    scenario(plan, async |world| {
+    once(plan, async |world| {
         world.declare_organization(&json!({ "rotationDefaults": { "interval": "10m" } }));
         let says = |world: &World| message(&world.organization()?, "Ready").contains("at least 1h").then_some(());
         world.until("the organization to say so", says).await;

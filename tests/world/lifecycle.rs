@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use genesys_cloud_simulator::{Fault, FaultKind, Operation};
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -28,6 +29,20 @@ fn a_client_is_created_edited_and_deleted() {
 }
 
 #[test]
+fn events_have_the_operators_time() {
+    scenario(Plan::new(7).with_events(), async |world| {
+        world.declare("billing", &json!({}));
+        world.settles("billing").await;
+        world.remove(CLIENTS, "billing").await;
+        world.goes("billing").await;
+        let (began, now): (Timestamp, _) = ("2026-01-05T08:00:00Z".parse().expect("a time"), world.simulator.now());
+        let times = world.list("events").into_iter().filter_map(|event| event["eventTime"].as_str()?.parse::<Timestamp>().ok());
+        let times: Vec<Timestamp> = times.collect();
+        assert!(times.len() >= 2 && times.iter().all(|time| (began..=now).contains(time)), "{times:?}");
+    });
+}
+
+#[test]
 fn a_settled_world_is_written_to_by_nobody_for_a_day() {
     once(2, async |world| {
         world.declare("billing", &json!({}));
@@ -46,7 +61,7 @@ fn a_settled_world_is_written_to_by_nobody_for_a_day() {
 
 #[test]
 fn many_clients_of_several_namespaces_live_side_by_side() {
-    scenario(3, async |world| {
+    once(3, async |world| {
         world.apply(&objects::namespace("team-b"));
         let names: Vec<String> = (0..6).map(|number| format!("client-{number}")).collect();
         let places: Vec<(&str, &str)> =
@@ -94,7 +109,7 @@ fn a_client_that_goes_while_its_reset_is_pending_is_created_anew() {
 
 #[test]
 fn an_install_for_one_namespace_works_no_other() {
-    scenario(Plan::new(6).flag("--watch-namespace=team-a"), async |world| {
+    once(Plan::new(6).flag("--watch-namespace=team-a"), async |world| {
         world.apply(&objects::namespace("team-b"));
         world.declare("billing", &json!({ "scim": true }));
         world.declare(("team-b", "billing"), &json!({}));

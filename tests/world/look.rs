@@ -164,12 +164,13 @@ impl World {
         let Some(object) = self.object(name) else { return false };
         let retiring = object["status"]["retiring"].as_array().is_some_and(|clients| !clients.is_empty());
         let idle = object["status"]["intent"].is_null() && !retiring;
-        let shown = shows(&object, "Ready=True/Available") && shows(&object, "Synced=True/Matches");
-        let secret = Self::secret_name(&object);
-        let held = self.held((name.namespace, secret.as_str()));
+        if !idle || !shows(&object, "Ready=True/Available") || !shows(&object, "Synced=True/Matches") {
+            return false;
+        }
         let clients = self.clients_of(name);
         let one = clients.len() == 1 && clients[0].state == ClientState::Active && object["status"]["clientId"] == clients[0].id;
-        idle && shown && one && held.is_some_and(|held| held.client_id == clients[0].id && self.works(&held))
+        let held = || self.held((name.namespace, Self::secret_name(&object).as_str()));
+        one && held().is_some_and(|held| held.client_id == clients[0].id && self.works(&held))
     }
 
     /// Gone: neither the object nor a client nor a Secret of its name is left.
@@ -186,8 +187,7 @@ impl World {
 
     /// Writes of the operator so far, to either side.
     pub fn writes(&self) -> usize {
-        let log = self.kubernetes.log().into_iter();
-        log.filter(|request| request.user == OPERATOR && request.wrote).count() + self.platform_writes()
+        self.kubernetes.count_requests(|request| request.user == OPERATOR && request.wrote) + self.platform_writes()
     }
 
     /// Waits until no rotation is under way and no client is on its way to deletion: an overlap may last a day, tokens a week.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     look::marker,
     objects::TEAM,
-    scenario::scenario,
+    scenario::{once, scenario},
     stories::NAME,
     world::{World, path},
 };
@@ -26,7 +26,7 @@ async fn removed(world: &World) {
 
 #[test]
 fn orphan_keeps_the_client_and_its_secret() {
-    scenario(31, async |world| {
+    once(31, async |world| {
         made(world, &json!({ "deletionPolicy": "Orphan" })).await;
         let held = world.held(NAME).expect("a credential");
         let data = world.get("secrets", TEAM, NAME).expect("the Secret")["data"].clone();
@@ -41,7 +41,7 @@ fn orphan_keeps_the_client_and_its_secret() {
 
 #[test]
 fn deactivate_keeps_an_inactive_client_and_no_secret() {
-    scenario(32, async |world| {
+    once(32, async |world| {
         made(world, &json!({ "deletionPolicy": "Deactivate" })).await;
         let held = world.held(NAME).expect("a credential");
         removed(world).await;
@@ -54,7 +54,7 @@ fn deactivate_keeps_an_inactive_client_and_no_secret() {
 
 #[test]
 fn delete_is_the_default_and_leaves_nothing() {
-    scenario(33, async |world| {
+    once(33, async |world| {
         made(world, &json!({})).await;
         let held = world.held(NAME).expect("a credential");
         removed(world).await;
@@ -64,7 +64,7 @@ fn delete_is_the_default_and_leaves_nothing() {
 
 #[test]
 fn a_terminating_namespace_ends() {
-    scenario(34, async |world| {
+    once(34, async |world| {
         made(world, &json!({})).await;
         world.ask(Method::DELETE, &format!("/api/v1/namespaces/{TEAM}"), &Value::Null).await.expect("the deletion is taken");
         world.until("the namespace to end", |world| world.get("namespaces", "", TEAM).is_none().then_some(())).await;
@@ -74,7 +74,7 @@ fn a_terminating_namespace_ends() {
 
 #[test]
 fn a_suspended_organization_is_written_to_by_nobody_until_it_goes_on() {
-    scenario(35, async |world| {
+    once(35, async |world| {
         made(world, &json!({})).await;
         let held = world.held(NAME);
         world.declare_organization(&json!({ "suspend": true }));
@@ -112,7 +112,7 @@ fn a_deleted_secret_comes_back_with_a_working_credential_of_the_same_client() {
 
 #[test]
 fn a_foreign_secret_is_left_alone_until_it_is_gone() {
-    scenario(37, async |world| {
+    once(37, async |world| {
         world.apply(&json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": { "name": NAME, "namespace": TEAM },
             "stringData": { "password": "belongs to somebody else" },

@@ -5,7 +5,12 @@ use std::time::Duration;
 use genesys_cloud_simulator::ClientState;
 use serde_json::json;
 
-use crate::{look::shows, rotating::NAME, scenario::scenario, world::World};
+use crate::{
+    look::shows,
+    rotating::NAME,
+    scenario::{once, scenario},
+    world::World,
+};
 
 /// An object that is settled, and the id of its client.
 async fn settled(world: &World) -> String {
@@ -44,7 +49,7 @@ fn a_requested_replace_overlaps_and_ends() {
 
 #[test]
 fn an_abort_before_the_publish_leaves_all_as_it_was() {
-    scenario(32, async |world| {
+    once(32, async |world| {
         let former = settled(world).await;
         world.request(NAME, "rotate", "one").await;
         world.step(NAME, "Verifying").await;
@@ -58,7 +63,7 @@ fn an_abort_before_the_publish_leaves_all_as_it_was() {
 
 #[test]
 fn an_abort_in_the_overlap_publishes_the_former_credential_again() {
-    scenario(33, async |world| {
+    once(33, async |world| {
         let former = settled(world).await;
         world.request(NAME, "rotate", "one").await;
         world.step(NAME, "Draining").await;
@@ -75,7 +80,7 @@ fn an_abort_in_the_overlap_publishes_the_former_credential_again() {
 
 #[test]
 fn an_emergency_ends_the_old_credential_at_once() {
-    scenario(34, async |world| {
+    once(34, async |world| {
         let former = settled(world).await;
         world.request(NAME, "rotate", "leak/Emergency").await;
         world.until("the end of the old client", |world| world.state_of(&former).is_none().then_some(())).await;
@@ -87,7 +92,7 @@ fn an_emergency_ends_the_old_credential_at_once() {
 
 #[test]
 fn an_emergency_in_the_overlap_ends_both_old_credentials() {
-    scenario(35, async |world| {
+    once(35, async |world| {
         let first = settled(world).await;
         world.request(NAME, "rotate", "one").await;
         world.step(NAME, "Draining").await;
@@ -100,7 +105,7 @@ fn an_emergency_in_the_overlap_ends_both_old_credentials() {
 
 #[test]
 fn a_lost_secret_is_replaced_with_overlap() {
-    scenario(36, async |world| {
+    once(36, async |world| {
         let former = settled(world).await;
         let lost = world.held(NAME).expect("a credential");
         world.remove("secrets", NAME).await;
@@ -115,7 +120,7 @@ fn a_lost_secret_is_replaced_with_overlap() {
 
 #[test]
 fn a_secret_lost_in_the_overlap_is_repaired_without_a_rotation() {
-    scenario(37, async |world| {
+    once(37, async |world| {
         settled(world).await;
         world.request(NAME, "rotate", "one").await;
         world.step(NAME, "Draining").await;

@@ -149,7 +149,7 @@ fn cell(story: Story, strike: Strike) -> (bool, [usize; 2]) {
 }
 
 fn requests(world: &World) -> [usize; 2] {
-    [world.kubernetes.log().iter().filter(|request| request.user == OPERATOR).count(), world.simulator.calls().len()]
+    [world.kubernetes.count_requests(|request| request.user == OPERATOR), world.simulator.calls().len()]
 }
 
 /// Every so-and-so-manieth cell of a story, beginning at the first. The number of cells that were struck.

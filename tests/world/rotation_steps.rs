@@ -66,7 +66,7 @@ async fn creates_unseen(world: &World) {
 
 #[test]
 fn deleted_while_the_new_client_is_unknown_nothing_is_left() {
-    scenario(120, async |world| {
+    once(120, async |world| {
         creates_unseen(world).await;
         world.remove(CLIENTS, NAME).await;
         world.goes(NAME).await;
@@ -76,7 +76,7 @@ fn deleted_while_the_new_client_is_unknown_nothing_is_left() {
 
 #[test]
 fn a_late_reset_does_not_spoil_the_new_credential() {
-    scenario(121, async |world| {
+    once(121, async |world| {
         settled(world).await;
         world.simulator.plant(Fault::on(Operation::CreateClient, FaultKind::LostResponse).times(1));
         world.simulator.plant(Fault::on(Operation::ResetClientSecret, FaultKind::Delay).delayed_by(Duration::from_secs(100)).times(1));
@@ -88,7 +88,7 @@ fn a_late_reset_does_not_spoil_the_new_credential() {
 
 #[test]
 fn an_emergency_does_not_wait_for_a_client_that_drains_without_a_rotation() {
-    scenario(122, async |world| {
+    once(122, async |world| {
         let first = rotating(world, "Draining").await.client_id;
         wipe_status(world).await;
         let leaked = world.held(NAME).expect("a credential");
@@ -137,7 +137,7 @@ fn two_operators_rotate_once() {
 
 #[test]
 fn an_abort_leaves_the_origin_of_the_credential() {
-    scenario(126, async |world| {
+    once(126, async |world| {
         let former = rotating(world, "Draining").await.client_id;
         world.request(NAME, "abort", "no").await;
         minutes(90).await;
@@ -172,7 +172,7 @@ fn renamed_at_any_step_the_credential_moves() {
 
 #[test]
 fn a_rotation_secret_lost_before_the_publish_ends_the_rotation() {
-    scenario(129, async |world| {
+    once(129, async |world| {
         let former = rotating(world, "Verifying").await.client_id;
         world.remove("secrets", ROTATION_SECRET).await;
         minutes(120).await;
@@ -216,7 +216,7 @@ async fn eight_retire(world: &World) {
 
 #[test]
 fn a_lost_secret_comes_back_although_eight_clients_retire() {
-    scenario(132, async |world| {
+    once(132, async |world| {
         settled(world).await;
         eight_retire(world).await;
         world.remove("secrets", NAME).await;
@@ -227,7 +227,7 @@ fn a_lost_secret_comes_back_although_eight_clients_retire() {
 
 #[test]
 fn an_emergency_does_not_wait_for_eight_clients_that_retire() {
-    scenario(133, async |world| {
+    once(133, async |world| {
         let leaked = settled(world).await;
         eight_retire(world).await;
         world.request(NAME, "rotate", "leak/Emergency").await;
@@ -238,7 +238,7 @@ fn an_emergency_does_not_wait_for_eight_clients_that_retire() {
 
 #[test]
 fn a_new_credential_that_a_person_reset_in_the_overlap_is_replaced() {
-    scenario(134, async |world| {
+    once(134, async |world| {
         let former = rotating(world, "Draining").await.client_id;
         let next = world.published(NAME).expect("a credential");
         world.simulator.reset_secret(&next).expect("a secret");
@@ -251,7 +251,7 @@ fn a_new_credential_that_a_person_reset_in_the_overlap_is_replaced() {
 
 #[test]
 fn a_status_wiped_before_the_publish_is_made_good() {
-    scenario(135, async |world| {
+    once(135, async |world| {
         rotating(world, "Verifying").await;
         edit_status(world, &Value::Null).await;
         minutes(150).await;
@@ -261,7 +261,7 @@ fn a_status_wiped_before_the_publish_is_made_good() {
 
 #[test]
 fn a_status_wiped_while_the_new_client_is_unknown_is_made_good() {
-    scenario(136, async |world| {
+    once(136, async |world| {
         creates_unseen(world).await;
         edit_status(world, &Value::Null).await;
         minutes(150).await;
@@ -302,7 +302,7 @@ fn an_organization_that_is_down_at_any_step_harms_nothing() {
 
 #[test]
 fn an_emergency_ends_a_pause_at_once() {
-    scenario(139, async |world| {
+    once(139, async |world| {
         let former = settled(world).await.client_id;
         world.simulator.plant(Fault::status(Operation::CreateClient, 503).times(0));
         edit(world, &json!({ "accessTokenValiditySeconds": 7200 })).await;
@@ -317,7 +317,7 @@ fn an_emergency_ends_a_pause_at_once() {
 
 #[test]
 fn a_deletion_that_orphans_its_dependents_removes_the_rotation_secret() {
-    scenario(140, async |world| {
+    once(140, async |world| {
         rotating(world, "Draining").await;
         let orphaning = format!("{}?propagationPolicy=Orphan", path(CLIENTS, NAME));
         world.ask(Method::DELETE, &orphaning, &Value::Null).await.expect("the deletion is taken");

@@ -35,7 +35,7 @@ fn made_inactive_before_the_publish_no_client_works() {
 
 #[test]
 fn made_inactive_in_the_overlap_no_client_works() {
-    scenario(102, async |world| {
+    once(102, async |world| {
         rotating(world, "Draining").await;
         is_inactive_as_long_as_wished(world, 15).await;
     });
@@ -71,7 +71,7 @@ fn a_rotation_whose_status_was_wiped_does_not_block_the_next() {
 
 #[test]
 fn both_secrets_lost_in_the_overlap_come_back() {
-    scenario(105, async |world| {
+    once(105, async |world| {
         rotating(world, "Draining").await;
         world.remove("secrets", NAME).await;
         world.remove("secrets", ROTATION_SECRET).await;
@@ -82,7 +82,7 @@ fn both_secrets_lost_in_the_overlap_come_back() {
 
 #[test]
 fn a_secret_spoilt_in_the_overlap_is_repaired_from_the_rotation_secret() {
-    scenario(106, async |world| {
+    once(106, async |world| {
         rotating(world, "Draining").await;
         let next = world.published(NAME);
         edit_secret(world, NAME, &json!({ "stringData": { "clientSecret": "garbage" } })).await;
@@ -94,7 +94,7 @@ fn a_secret_spoilt_in_the_overlap_is_repaired_from_the_rotation_secret() {
 
 #[test]
 fn an_emergency_beats_an_abort_that_came_with_it() {
-    scenario(107, async |world| {
+    once(107, async |world| {
         let first = rotating(world, "Draining").await.client_id;
         let second = world.published(NAME).expect("a credential");
         let both = json!({ "oauth.genesys-operator.io/abort": "no", "oauth.genesys-operator.io/rotate": "leak/Emergency" });
@@ -201,7 +201,7 @@ fn a_rotation_that_was_started_ends_although_access_was_withdrawn() {
 
 #[test]
 fn an_emergency_does_not_wait_for_an_edit_that_is_refused() {
-    scenario(113, async |world| {
+    once(113, async |world| {
         let leaked = settled(world).await;
         edit(world, &json!({ "roles": [{ "role": "no such role" }] })).await;
         world.stalls(NAME, "RoleNotFound", &["no such role"]).await;
@@ -213,7 +213,7 @@ fn an_emergency_does_not_wait_for_an_edit_that_is_refused() {
 
 #[test]
 fn an_emergency_whose_new_client_goes_ends_the_leaked_credential_all_the_same() {
-    scenario(114, async |world| {
+    once(114, async |world| {
         let leaked = settled(world).await;
         world.request(NAME, "rotate", "leak/Emergency").await;
         at_step(world, "Verifying").await;
@@ -276,7 +276,7 @@ fn a_reset_that_the_platform_refuses_is_not_asked_for_again_and_again() {
 
 #[test]
 fn a_revision_that_was_edited_before_the_publish_holds_nothing_up() {
-    scenario(118, async |world| {
+    once(118, async |world| {
         rotating(world, "Verifying").await;
         let annotations = world.get("secrets", TEAM, NAME).expect("there")["metadata"]["annotations"].clone();
         let members = annotations.as_object().expect("annotations");

@@ -94,7 +94,7 @@ impl Drop for Tail {
     }
 }
 
-/// Tells a story once, closes its world, and gives what the story gave.
+/// Tells a story once, closes its world, and gives what the story gave. For most: that a run repeats, a few of each kind show with [`scenario`].
 pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T) -> (T, Trace) {
     let logs = Logs::default();
     let tail = Tail(logs.clone());
@@ -126,7 +126,7 @@ pub fn measured<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -
     })
 }
 
-/// Tells a story twice from the same seed, and demands the same run.
+/// Tells a story twice from the same seed, and demands the same run. At twice the time: a short one or two in each file.
 pub fn scenario(plan: impl Into<Plan>, mut story: impl AsyncFnMut(&Arc<World>)) {
     let plan = plan.into();
     let ((), one) = once(plan.clone(), &mut story);

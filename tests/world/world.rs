@@ -108,7 +108,7 @@ impl Plan {
         self
     }
 
-    /// With Events. Their names follow from the machine's clock, so that such a world can't be told twice.
+    /// With Events, which are requests that most stories do not count.
     pub fn with_events(mut self) -> Self {
         self.audience = Audience::Cluster;
         self
@@ -237,7 +237,7 @@ impl World {
 
     /// How many requests of this verb the operator made of the Kubernetes API so far.
     pub fn requests(&self, verb: Verb) -> usize {
-        self.kubernetes.log().into_iter().filter(|request| request.user == OPERATOR && request.verb == verb).count()
+        self.kubernetes.count_requests(|request| request.user == OPERATOR && request.verb == verb)
     }
 
     /// Plans that the answer of one request of this verb is lost after it was carried out.

@@ -165,6 +165,12 @@ impl Kubernetes {
         self.world.journal().requests().to_vec()
     }
 
+    /// How many of the requests so far are such.
+    #[must_use]
+    pub fn count_requests(&self, such: impl Fn(&LoggedRequest) -> bool) -> usize {
+        self.world.journal().requests().iter().filter(|request| such(request)).count()
+    }
+
     /// Forgets the requests so far.
     pub fn clear_log(&self) {
         self.world.journal().clear();

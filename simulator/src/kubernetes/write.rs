@@ -202,7 +202,8 @@ impl Write<'_> {
                 }
             }
             Origin::Custom => {
-                let found = validate(&content(new), old.map(content).as_ref(), schema, "");
+                let (new, old) = (judged(new), old.map(judged));
+                let found = validate(&new, old.as_ref(), schema, "");
                 let blocked = !found.is_empty();
                 errors.extend(found);
                 if let Some(rules) = &self.of.version.rules {
@@ -210,7 +211,7 @@ impl Write<'_> {
                         let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
                         errors.push(FieldError::invalid("<nil>", &Value::Null, why));
                     } else {
-                        errors.extend(rules.broken(new, old, schema));
+                        errors.extend(rules.broken(&new, old.as_ref(), schema));
                     }
                 }
             }
@@ -369,9 +370,15 @@ fn drop_empty_metadata(object: &mut Value) {
     }
 }
 
-/// An object without the metadata, which has checks of its own.
-fn content(object: &Value) -> Value {
-    let mut object = object.clone();
-    object::set_member(&mut object, "metadata", Some(json!({})));
-    object
+/// What schema and rules can see of an object: the metadata has checks of its own, and rules see no more of it than the names.
+fn judged(object: &Value) -> Value {
+    let apart = |(name, value): (&String, &Value)| match name.as_str() {
+        "metadata" => {
+            let known = ["name", "generateName"].into_iter();
+            let names: Map<String, Value> = known.filter_map(|name| Some((name.to_owned(), value.get(name)?.clone()))).collect();
+            (name.clone(), names.into())
+        }
+        _ => (name.clone(), value.clone()),
+    };
+    object.as_object().into_iter().flatten().map(apart).collect()
 }
