@@ -39,7 +39,8 @@ pub struct Place {
 pub struct Outside {
     /// How many come first.
     pub ahead: usize,
-    number: u64,
+    /// None once it was let in.
+    number: Option<u64>,
     organization: String,
     gates: Arc<Gates>,
     place: oneshot::Receiver<Place>,
@@ -71,7 +72,7 @@ impl Gates {
         let (send, place) = oneshot::channel();
         let ahead = gate.queue.ahead(work.urgency.class(), &work.namespace);
         let number = gate.queue.push(work, Instant::now(), send);
-        Err(Outside { ahead, number, organization: organization.to_owned(), gates: self.clone(), place })
+        Err(Outside { ahead, number: Some(number), organization: organization.to_owned(), gates: self.clone(), place })
     }
 
     /// Gives a place that is free to the next one, or takes it back.
@@ -110,14 +111,18 @@ impl Future for Outside {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Place> {
         // The sender is dropped only with the gates themselves, which this holds.
-        Pin::new(&mut self.place).poll(context).map(|place| place.unwrap_or(Place { inside: None }))
+        let place = std::task::ready!(Pin::new(&mut self.place).poll(context));
+        self.number = None;
+        Poll::Ready(place.unwrap_or(Place { inside: None }))
     }
 }
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        if let Some(gate) = self.gates.lock().get_mut(&self.organization) {
-            gate.queue.remove(self.number);
+        if let Some(number) = self.number
+            && let Some(gate) = self.gates.lock().get_mut(&self.organization)
+        {
+            gate.queue.remove(number);
         }
     }
 }

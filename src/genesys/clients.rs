@@ -9,7 +9,7 @@ use super::entities::Entity;
 use super::error::{ApiError, Error, Operation};
 use super::model::{IssuedClient, OAuthClient, Unreadable};
 use super::paging::Paging;
-use super::platform::{Platform, Reply, Slot};
+use super::platform::{Platform, Reply, Slot, TOO_MANY_CLIENTS};
 use super::request::ClientRequest;
 
 /// The most bytes of all pages of a scan (protocols §2).
@@ -55,6 +55,22 @@ impl Platform {
         let call = self.one(Operation::CreateClient, Method::POST, "/api/v2/oauth/clients".to_owned());
         let reply = self.call_with(slot, &call.with_json(&request.to_json())).await?;
         self.issued(reply)
+    }
+
+    /// Whether the organization may have room for another client; the platform's refusal, while it is known to have none. Makes no call.
+    pub fn room(&self) -> Result<(), Error> {
+        match self.budget().creates_closed() {
+            None => Ok(()),
+            Some(_) => Err(Error::Refused(ApiError {
+                operation: Operation::CreateClient,
+                status: 400,
+                code: TOO_MANY_CLIENTS.to_owned(),
+                message: "the platform said so, and no client was deleted since".to_owned(),
+                correlation_id: None,
+                retry_after: None,
+                missing_permissions: Vec::new(),
+            })),
+        }
     }
 
     /// Gives a client a new secret; the old one is dead at once. Sent once; after an unknown outcome only another reset

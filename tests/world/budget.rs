@@ -34,7 +34,9 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// The calls that the operator made of the platform with its own token.
 fn calls(world: &World) -> Vec<Call> {
-    let own = |call: &Call| call.caller.as_deref() == Some(OPERATOR_CLIENT_ID) && call.operation != Operation::GetToken;
+    // A call that meets a fault is answered before anybody asks who makes it.
+    let own =
+        |call: &Call| call.caller.as_deref().is_none_or(|caller| caller == OPERATOR_CLIENT_ID) && call.operation != Operation::GetToken;
     world.simulator.calls().into_iter().filter(own).collect()
 }
 

@@ -181,6 +181,10 @@ async fn ask_platform(
     if elsewhere || matches!(seen.secret, SecretView::Foreign(_)) || super::decide::meets_intent(seen).is_some() {
         return Ok(());
     }
+    if status.client_id.is_none() && status.intent.is_none() {
+        // A look before a create that can't be made would be for nothing.
+        session.platform.room()?;
+    }
     let edited = status.synced_generation != seen.object.metadata.generation;
     look::at_snapshot(context, session, seen, &status).await?;
     let lost = status.revision.is_some() && super::decide::published(seen).is_none();

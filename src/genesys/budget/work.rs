@@ -61,6 +61,7 @@ impl Urgency {
     }
 
     /// Makes it at least as urgent as this class; says whether that changed it.
+    #[must_use]
     pub fn raise(&self, class: Class) -> bool {
         self.0.fetch_min(class as u8, Ordering::Relaxed) > class as u8
     }
