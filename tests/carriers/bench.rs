@@ -82,7 +82,12 @@ impl Bench {
         };
         let client = kube::Client::new(kubernetes.service(User::named(OPERATOR)), "default");
         let settings = Flags::parse_from([&["operator"], flags].concat()).settings;
-        let events = Events::told(Audience::Cluster, kube::Client::new(kubernetes.service(User::admin()), "default"), "epoch".into());
+        let events = Events::told(
+            Audience::Cluster,
+            kube::Client::new(kubernetes.service(User::admin()), "default"),
+            Arc::new(SystemChance),
+            "epoch".into(),
+        );
         let context = Context {
             client,
             settings,
