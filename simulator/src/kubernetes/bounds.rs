@@ -104,6 +104,11 @@ impl Judge {
         if !reason.is_empty() && !REASONS.contains(&reason) {
             self.errors.push(FieldError::not_supported(format!("{field}.reason"), &format!("{reason:?}"), REASONS));
         }
+        let path = text("fieldPath");
+        if !path.is_empty() && !leads_somewhere(path, schema) {
+            let why = format!("fieldPath must be a valid path: does not refer to a valid field: {path}");
+            self.errors.push(FieldError::invalid(format!("{field}.fieldPath"), &path.into(), &why));
+        }
         if source.contains("oldSelf") && correlation == Correlation::Lost {
             let why = "oldSelf cannot be used on the uncorrelatable portion of the schema";
             self.errors.push(FieldError::invalid(at, &source.into(), why));
@@ -113,6 +118,13 @@ impl Judge {
             Some(Value::Bool(true)) => Shape::Anything,
             _ => Shape::of(schema),
         };
+        let expression = text("messageExpression");
+        if !expression.is_empty()
+            && let Err(Defect::Unreadable(why)) = cost::of_rule(expression, Shape::of(schema), Some(old.clone()))
+        {
+            let told = format!("messageExpression compilation failed: {why}");
+            self.errors.push(FieldError::invalid(format!("{field}.messageExpression"), &expression.into(), &told));
+        }
         match cost::of_rule(source, Shape::of(schema), Some(old)) {
             Ok(cost) => {
                 let cost = cost.saturating_mul(times);
@@ -127,6 +139,25 @@ impl Judge {
             Err(Defect::NoTruth) => self.errors.push(FieldError::invalid(at, &source.into(), "cel expression must evaluate to a bool")),
         }
     }
+}
+
+/// Does a path such as `.a.b` or `.a['b']` name a member of a schema?
+fn leads_somewhere(path: &str, schema: Node<'_>) -> bool {
+    let mut place = schema;
+    let mut rest = path;
+    while !rest.is_empty() {
+        let (name, behind) = if let Some(quoted) = rest.strip_prefix("['") {
+            let Some((name, behind)) = quoted.split_once("']") else { return false };
+            (name, behind)
+        } else if let Some(named) = rest.strip_prefix('.') {
+            named.split_at(named.find(['.', '[']).unwrap_or(named.len()))
+        } else {
+            return false;
+        };
+        let Some(member) = place.member(name) else { return false };
+        (place, rest) = (member, behind);
+    }
+    true
 }
 
 #[cfg(test)]
@@ -168,11 +199,23 @@ mod tests {
             json!({"rule": "self >"}),
             json!({"rule": "self > 1", "message": "a\nb"}),
             json!({"rule": "self > 1", "reason": "Odd"}),
+            json!({"rule": "self > 1", "fieldPath": ".a"}),
+            json!({"rule": "self > 1", "messageExpression": "'a' +"}),
         ] {
             assert_eq!(rule(bad.clone()).len(), 1, "{bad}");
         }
         let item = json!({"type": "string", "maxLength": 5, "x-kubernetes-validations": [{"rule": "self == oldSelf"}]});
         assert_eq!(told(&json!({"type": "array", "maxItems": 5, "items": item})).len(), 1);
+    }
+
+    #[test]
+    fn a_rule_may_point_at_a_member() {
+        let rules = |path: &str| {
+            json!({"type": "object", "properties": {"a": {"type": "object", "properties": {"b-c": {"type": "integer"}}}},
+                   "x-kubernetes-validations": [{"rule": "has(self.a)", "fieldPath": path}]})
+        };
+        assert!(told(&rules(".a")).is_empty() && told(&rules(".a['b-c']")).is_empty());
+        assert!(told(&rules("a")).len() == 1 && told(&rules(".a.x")).len() == 1);
     }
 
     #[test]

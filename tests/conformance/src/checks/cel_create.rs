@@ -39,6 +39,8 @@ pub const DEFINITION_CHECKS: &[Check] = crate::checks!("cel-definitions", [Need:
     the_old_value_of_an_uncorrelated_item_is_refused,
     an_empty_rule_is_refused,
     a_message_of_two_lines_is_refused,
+    a_path_to_no_field_is_refused,
+    a_computed_message_must_compile,
     an_unknown_reason_is_refused,
     the_same_rule_with_bounds_is_accepted,
     a_refused_change_leaves_the_definition,
@@ -227,6 +229,16 @@ async fn an_empty_rule_is_refused(g: &Ground) -> Result<()> {
 async fn a_message_of_two_lines_is_refused(g: &Ground) -> Result<()> {
     let rule = json!({"rule": "self > 1", "message": "one\ntwo"});
     refused(g, json!({"type": "integer", "x-kubernetes-validations": [rule]}), "message must not contain line breaks").await
+}
+
+async fn a_path_to_no_field_is_refused(g: &Ground) -> Result<()> {
+    let rule = json!({"rule": "self > 1", "fieldPath": ".nowhere"});
+    refused(g, json!({"type": "integer", "x-kubernetes-validations": [rule]}), "fieldPath must be a valid path").await
+}
+
+async fn a_computed_message_must_compile(g: &Ground) -> Result<()> {
+    let rule = json!({"rule": "self > 1", "messageExpression": "'got ' +"});
+    refused(g, json!({"type": "integer", "x-kubernetes-validations": [rule]}), "messageExpression compilation failed").await
 }
 
 async fn an_unknown_reason_is_refused(g: &Ground) -> Result<()> {
