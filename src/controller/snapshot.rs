@@ -33,6 +33,24 @@ impl Print {
     }
 }
 
+/// What is known of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is gone.
+    Gone,
+    /// It is there, and looks like this.
+    As(Print),
+}
+
+impl From<Option<Print>> for Known {
+    fn from(print: Option<Print>) -> Self {
+        print.map_or(Self::Gone, Self::As)
+    }
+}
+
 /// How a pass last saw a client.
 #[derive(Clone, Debug)]
 pub struct Sight {
@@ -64,13 +82,13 @@ pub enum Listed {
 }
 
 impl Listed {
-    /// The print that it shows, if it shows anything.
+    /// What is known of the client by it.
     #[must_use]
-    pub fn print(&self) -> Option<Option<Print>> {
+    pub fn known(&self) -> Known {
         match self {
-            Self::NotTold => None,
-            Self::Missing => Some(None),
-            Self::Present(_, sight) => Some(sight.print),
+            Self::NotTold => Known::Nothing,
+            Self::Missing => Known::Gone,
+            Self::Present(_, sight) => sight.print.into(),
         }
     }
 }

@@ -229,16 +229,19 @@ async fn ask_platform(
         seen.family = Some(family);
     }
     if let (Some(id), None) = (&status.client_id, &status.intent) {
+        let suspended_in_sight = seen.object.spec.suspend && matches!(seen.listed, Listed::Present(..));
         let missing = seen.memory.missing_since.is_some() || matches!(seen.listed, Listed::Missing);
-        if seen.memory.gone && !matches!(seen.listed, Listed::Present(..)) && seen.memory.missing_since.is_some() {
+        if seen.memory.gone.is_some() && !matches!(seen.listed, Listed::Present(..)) {
             // Two reads and a scan said so: no more are needed.
             seen.client = ClientView::Missing;
-        } else if edited || missing || seen.turn == Turn::Granted {
+        } else if (edited && !suspended_in_sight) || missing || seen.turn == Turn::Granted {
             seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
             seen.memory = context.memory.recall(&seen.ownership.uid);
         }
-        if !edited {
-            seen.comparison = look::compare(session, seen, &status);
+        seen.comparison = look::compare(session, seen, &status);
+        if edited {
+            // An edit that waits is no drift; one of `suspend` alone is none, and the client matches this generation too.
+            seen.comparison = seen.comparison.take().filter(|comparison| seen.object.spec.suspend && comparison.drift.is_empty());
         }
     }
     Ok(())
@@ -248,14 +251,14 @@ async fn ask_platform(
 pub async fn read_client(context: &Context, session: &Session, uid: &str, id: &str) -> Result<ClientView, genesys::Error> {
     match session.platform.get_client(id).await {
         Ok(client) => {
-            context.memory.remember(uid, |memory| (memory.missing_since, memory.gone) = (None, false));
+            context.memory.remember(uid, |memory| (memory.missing_since, memory.gone) = (None, None));
             Ok(ClientView::Present(Box::new(client)))
         }
         Err(error) if error.is_not_found() => {
             let window = context.settings.consistency_window.as_duration();
             context.memory.remember(uid, |memory| {
                 let since = *memory.missing_since.get_or_insert_with(Instant::now);
-                memory.gone = since.elapsed() >= window;
+                memory.gone = (since.elapsed() >= window).then(Instant::now);
                 // A scan that was begun before still shows it.
                 memory.sights.insert(id.to_owned(), Sight { print: None, modified: None, believed_from: Instant::now() });
             });

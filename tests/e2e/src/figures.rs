@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod conformance;
+pub mod drift;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

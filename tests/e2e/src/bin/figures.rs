@@ -31,6 +31,9 @@ async fn measure(filter: &Filter) -> anyhow::Result<()> {
     if filter.may_want("budget") {
         figures::budget::budget(filter).await?;
     }
+    if filter.may_want("drift") {
+        figures::drift::drift(filter).await?;
+    }
     if !filter.may_want("create") {
         return Ok(());
     }
