@@ -1,7 +1,7 @@
 //! Who waits, and who is next: by class, in turn between the namespaces of a class, in order of arrival within a namespace. Pure: it is
 //! told the time, and must not wait.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,8 @@ const DELETES_OWN: u32 = 10;
 #[derive(Debug)]
 pub struct Queue<T> {
     lanes: [Lane<T>; Class::ALL.len()],
+    /// Where each one stands, by its number.
+    places: HashMap<u64, (Class, Arc<str>)>,
     last_number: u64,
     /// Slots since one went to a delete.
     since_delete: u32,
@@ -75,6 +77,18 @@ impl<T> Lane<T> {
         Some(first)
     }
 
+    /// Takes one out that goes away.
+    fn remove(&mut self, namespace: &Arc<str>, number: u64) {
+        let Some(row) = self.waiting.get_mut(namespace) else { return };
+        let before = row.len();
+        row.retain(|one| one.number != number);
+        self.length -= before - row.len();
+        if row.is_empty() {
+            self.waiting.remove(namespace);
+            self.turns.retain(|name| name != namespace);
+        }
+    }
+
     /// Takes those out that match, with their namespaces.
     fn take(&mut self, matches: impl Fn(&Waiting<T>) -> bool) -> Vec<(Arc<str>, Waiting<T>)> {
         let mut taken = Vec::new();
@@ -103,6 +117,7 @@ impl<T> Queue<T> {
     pub fn new(scan_interval: Duration) -> Self {
         Self {
             lanes: std::array::from_fn(|_| Lane::default()),
+            places: HashMap::new(),
             last_number: 0,
             since_delete: 0,
             last_was_owned: false,
@@ -115,8 +130,14 @@ impl<T> Queue<T> {
     pub fn push(&mut self, work: &Work, since: Instant, value: T) -> u64 {
         self.last_number += 1;
         let waiting = Waiting { number: self.last_number, since, value, urgency: work.urgency.clone() };
-        self.lanes[work.urgency.class() as usize].push(&work.namespace, waiting);
+        self.place(&work.namespace, waiting);
         self.last_number
+    }
+
+    fn place(&mut self, namespace: &Arc<str>, waiting: Waiting<T>) {
+        let class = waiting.urgency.class();
+        self.places.insert(waiting.number, (class, Arc::clone(namespace)));
+        self.lanes[class as usize].push(namespace, waiting);
     }
 
     /// The next one.
@@ -128,7 +149,9 @@ impl<T> Queue<T> {
         if class == Class::Scan {
             self.scan_served = Some(now);
         }
-        self.lanes[class as usize].pop().map(|waiting| (class, waiting))
+        let waiting = self.lanes[class as usize].pop()?;
+        self.places.remove(&waiting.number);
+        Some((class, waiting))
     }
 
     /// Who comes before the first by class, because the slot is its own. Never two in a row, so that an emergency waits for one at most.
@@ -148,15 +171,14 @@ impl<T> Queue<T> {
 
     /// Takes one out that goes away.
     pub fn remove(&mut self, number: u64) {
-        for lane in &mut self.lanes {
-            if lane.length > 0 && !lane.take(|one| one.number == number).is_empty() {
-                return;
-            }
+        if let Some((class, namespace)) = self.places.remove(&number) {
+            self.lanes[class as usize].remove(&namespace, number);
         }
     }
 
     /// Takes everybody out.
     pub fn drain(&mut self) -> Vec<T> {
+        self.places.clear();
         let lanes = self.lanes.iter_mut();
         lanes.flat_map(|lane| lane.take(|_| true)).map(|(_, waiting)| waiting.value).collect()
     }
@@ -165,7 +187,7 @@ impl<T> Queue<T> {
     pub fn reorder(&mut self) {
         for class in Class::ALL {
             for (namespace, waiting) in self.lanes[class as usize].take(|one| one.urgency.class() != class) {
-                self.lanes[waiting.urgency.class() as usize].push(&namespace, waiting);
+                self.place(&namespace, waiting);
             }
         }
     }
