@@ -41,7 +41,7 @@ pub async fn conformance(filter: &Filter) -> Result<()> {
 }
 
 /// Runs a program of the repository and gives what it printed; whether it succeeded is the caller's to judge.
-async fn printed(root: &Path, program: &Path, arguments: &[&str]) -> Result<String> {
+pub(super) async fn printed(root: &Path, program: &Path, arguments: &[&str]) -> Result<String> {
     eprintln!("running {} {}", program.display(), arguments.join(" "));
     let output = Command::new(program)
         .args(arguments)
