@@ -213,4 +213,22 @@ proptest! {
             prop_assert!(standing.turn == before.turn || closed, "{:?} became {:?}", before, standing);
         }
     }
+
+    #[test]
+    fn a_rotation_starts_between_its_planned_time_and_the_one_from_which_nothing_holds_it(spec in accepted(), cap in prop::option::of(2..4800_u64), (identity, issued, by_rotation, spread) in some_issue(), offset in -86_400 * 40..86_400 * 400_i64) {
+        let second = |offset: i64| monday() + offset.seconds();
+        let issue = Issue { issued_at: second(issued), by_rotation, identity: &identity, spread_from: spread.map(second) };
+        let Ok(_) = Policy::parse(&spec, None, monday()) else { return Ok(()) };
+        let schedule = Policy::parse(&spec, cap.map(hours), monday()).expect("the organization's age refuses no policy").schedule.unwrap();
+        let found = dates(&schedule, &issue);
+        let near = [found.due_at, found.rotate_at, found.force_at, found.expires_at].map(|date| [date - 1.second(), date, date + 1.second()]);
+        for now in near.into_iter().flatten().chain([found.due_at + offset.seconds()]) {
+            let standing = found.standing(&schedule, now);
+            let may_start = matches!(standing.turn, Turn::Due | Turn::Urgent);
+            prop_assert!(!may_start || now >= found.rotate_at, "{:?} at {now}, before its planned time: {found:?}", standing.turn);
+            prop_assert!(now < found.force_at || standing.turn == Turn::Urgent, "{:?} at {now}, and windows still hold it: {found:?}", standing.turn);
+            prop_assert!(now != found.rotate_at || may_start, "{:?} at its planned time: {found:?}", standing.turn);
+            prop_assert_eq!(standing.expiry == Expiry::Overdue, now >= found.expires_at, "what could not start until its deadline is overdue");
+        }
+    }
 }
