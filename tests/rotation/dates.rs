@@ -60,9 +60,21 @@ fn what_was_due_before_the_policy_is_spread_and_stays_honest() {
     assert!(!found.is_missed(found.rotate_at + hours(1)), "nobody is alarmed before the planned time");
     assert!(found.is_missed(found.rotate_at + hours(2)));
 
+    let first = Issue { by_rotation: false, ..old };
+    assert_eq!(dates(&schedule, &first), found, "so is a first credential that is too old already");
     let young = Issue { spread_from: Some(monday()), ..issue("team-a/billing", monday() - 24.hours()) };
     let unspread = Issue { spread_from: None, ..young };
     assert_eq!(dates(&schedule, &young), dates(&schedule, &unspread), "what is due later keeps its dates");
+
+    // First credentials that the policy finds: 52 days are left until the warning of one of a day, so it is due within the interval from the policy
+    // on; 23 days of one of 30.
+    for (age, within) in [(1, 30), (30, 23), (37, 16)] {
+        let first = Issue { spread_from: Some(monday()), by_rotation: false, ..issue("team-a/billing", monday() - (age * 24).hours()) };
+        let found = dates(&schedule, &first);
+        let share = found.due_at.duration_since(monday()).as_secs() * 1000 / (within * 86_400);
+        assert_eq!(share, 828, "its place in {within} days; {age} days: {found:?}");
+        assert_eq!(found.force_at, found.expires_at - Duration::from_secs(7 * 86_400 / 2), "urgent as by its age");
+    }
 }
 
 #[test]
@@ -154,7 +166,10 @@ fn check(schedule: &Schedule, issue: &Issue<'_>, alone: bool) -> Result<(), Test
         found.rotate_at == found.force_at || schedule.windows.is_open(found.rotate_at),
         "outside the windows only when forced: {found:?}"
     );
-    prop_assert!(found.due_at >= issue.issued_at + schedule.interval / 2, "never before half of the interval: {found:?}");
+    let found_by_policy = !issue.by_rotation && issue.spread_from.is_some_and(|from| issue.issued_at < from);
+    if !found_by_policy {
+        prop_assert!(found.due_at >= issue.issued_at + schedule.interval / 2, "never before half of the interval: {found:?}");
+    }
     if issue.by_rotation {
         prop_assert!(found.due_at >= issue.issued_at + schedule.interval, "never before the interval: {found:?}");
     }
@@ -162,6 +177,9 @@ fn check(schedule: &Schedule, issue: &Issue<'_>, alone: bool) -> Result<(), Test
         prop_assert!(found.due_at >= from, "nothing is due before the policy holds: {found:?}");
     }
     let unspread = dates(schedule, &Issue { spread_from: None, ..*issue });
+    if found_by_policy && issue.spread_from.is_some_and(|from| from + schedule.longest_gap + schedule.interval / 2 <= found.warn_at) {
+        prop_assert!(found.due_at + schedule.longest_gap <= found.warn_at, "what can be rotated before the warning is: {found:?}");
+    }
     if found.due_at == unspread.due_at {
         prop_assert_eq!(found, unspread);
         prop_assert!(found.force_at <= found.expires_at, "forced before the deadline: {found:?}");
