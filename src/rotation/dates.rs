@@ -18,7 +18,7 @@ pub struct Issue<'a> {
     pub by_rotation: bool,
     /// The object, as `namespace/name`.
     pub identity: &'a str,
-    /// Since when this policy holds for this object: what was due before is spread over the interval from here.
+    /// Since when this policy holds for this object: first credentials that it found, and what was due before, are spread over the interval from here.
     pub spread_from: Option<Timestamp>,
 }
 
@@ -91,12 +91,17 @@ pub fn dates(schedule: &Schedule, issue: &Issue<'_>) -> Dates {
     };
     let expires_at = later(issue.issued_at, max_age);
     let due_by_age = later(issue.issued_at, jitter);
-    let (due_at, force_at) = match issue.spread_from.filter(|from| due_by_age < *from) {
-        Some(from) => {
+    let by_age = |due_at: Timestamp| (due_at, due_at.max(earlier(expires_at, warn_before / 2)));
+    let left =
+        |from: Timestamp| Duration::try_from(earlier(expires_at, warn_before + longest_gap).duration_since(from)).unwrap_or_default();
+    let (due_at, force_at) = match issue.spread_from.filter(|from| issue.issued_at < *from) {
+        // By their age, first credentials of a low place would be due before those of a high one, so that a fleet of all ages were not even.
+        Some(from) if !issue.by_rotation && left(from) >= interval / 2 => by_age(later(from, place.of(interval.min(left(from))))),
+        Some(from) if due_by_age < from => {
             let due_at = later(from, place.of(interval));
             (due_at, later(due_at, longest_gap.max(warn_before / 2)))
         }
-        None => (due_by_age, due_by_age.max(earlier(expires_at, warn_before / 2))),
+        _ => by_age(due_by_age),
     };
     let rotate_at = windows.next_open(due_at).map_or(force_at, |open| open.min(force_at));
     Dates { due_at, rotate_at, force_at, warn_at: earlier(expires_at, warn_before), expires_at }

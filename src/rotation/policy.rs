@@ -272,10 +272,22 @@ pub fn effective_since(recorded: Option<(Timestamp, &EffectivePolicy)>, effectiv
 }
 
 /// A digest of all that a policy says, by which a change is seen: 16 hex digits.
+///
+/// It is recorded, and another one ends a halt. So it must be the same in every version: a field that a later version adds counts only where it is
+/// set to something else than its default.
 #[must_use]
 pub fn digest(spec: &RotationPolicySpec) -> String {
-    let text = serde_json::to_vec(spec).unwrap_or_default();
-    format!("{:016x}", hash(&text))
+    let RotationPolicySpec { interval, max_age, warn_before, strategy, overlap, windows, max_concurrent, failure_threshold, suspend } =
+        spec;
+    let overlap = overlap
+        .as_ref()
+        .map(|rules::Overlap { minimum, maximum, wait_for_rollouts, wait_for_idle }| (minimum, maximum, wait_for_rollouts, wait_for_idle));
+    let window = |rules::RotationWindow { schedule, duration, time_zone }: &rules::RotationWindow| {
+        (schedule.clone(), duration.clone(), time_zone.clone())
+    };
+    let windows: Vec<_> = windows.iter().map(window).collect();
+    let said = (interval, max_age, warn_before, strategy, overlap, windows, max_concurrent, failure_threshold, suspend);
+    format!("{:016x}", hash(&serde_json::to_vec(&said).unwrap_or_default()))
 }
 
 fn shown(schedule: &Schedule, strategy: RotationStrategy, overlap: Option<Overlap>) -> EffectivePolicy {

@@ -60,9 +60,21 @@ fn what_was_due_before_the_policy_is_spread_and_stays_honest() {
     assert!(!found.is_missed(found.rotate_at + hours(1)), "nobody is alarmed before the planned time");
     assert!(found.is_missed(found.rotate_at + hours(2)));
 
+    let first = Issue { by_rotation: false, ..old };
+    assert_eq!(dates(&schedule, &first), found, "so is a first credential that is too old already");
     let young = Issue { spread_from: Some(monday()), ..issue("team-a/billing", monday() - 24.hours()) };
     let unspread = Issue { spread_from: None, ..young };
     assert_eq!(dates(&schedule, &young), dates(&schedule, &unspread), "what is due later keeps its dates");
+
+    // First credentials that the policy finds: 52 days are left until the warning of one of a day, so it is due within the interval from the policy
+    // on; 23 days of one of 30.
+    for (age, within) in [(1, 30), (30, 23), (37, 16)] {
+        let first = Issue { spread_from: Some(monday()), by_rotation: false, ..issue("team-a/billing", monday() - (age * 24).hours()) };
+        let found = dates(&schedule, &first);
+        let share = found.due_at.duration_since(monday()).as_secs() * 1000 / (within * 86_400);
+        assert_eq!(share, 828, "its place in {within} days; {age} days: {found:?}");
+        assert_eq!(found.force_at, found.expires_at - Duration::from_secs(7 * 86_400 / 2), "urgent as by its age");
+    }
 }
 
 #[test]
@@ -154,7 +166,10 @@ fn check(schedule: &Schedule, issue: &Issue<'_>, alone: bool) -> Result<(), Test
         found.rotate_at == found.force_at || schedule.windows.is_open(found.rotate_at),
         "outside the windows only when forced: {found:?}"
     );
-    prop_assert!(found.due_at >= issue.issued_at + schedule.interval / 2, "never before half of the interval: {found:?}");
+    let found_by_policy = !issue.by_rotation && issue.spread_from.is_some_and(|from| issue.issued_at < from);
+    if !found_by_policy {
+        prop_assert!(found.due_at >= issue.issued_at + schedule.interval / 2, "never before half of the interval: {found:?}");
+    }
     if issue.by_rotation {
         prop_assert!(found.due_at >= issue.issued_at + schedule.interval, "never before the interval: {found:?}");
     }
@@ -162,6 +177,9 @@ fn check(schedule: &Schedule, issue: &Issue<'_>, alone: bool) -> Result<(), Test
         prop_assert!(found.due_at >= from, "nothing is due before the policy holds: {found:?}");
     }
     let unspread = dates(schedule, &Issue { spread_from: None, ..*issue });
+    if found_by_policy && issue.spread_from.is_some_and(|from| from + schedule.longest_gap + schedule.interval / 2 <= found.warn_at) {
+        prop_assert!(found.due_at + schedule.longest_gap <= found.warn_at, "what can be rotated before the warning is: {found:?}");
+    }
     if found.due_at == unspread.due_at {
         prop_assert_eq!(found, unspread);
         prop_assert!(found.force_at <= found.expires_at, "forced before the deadline: {found:?}");
@@ -211,6 +229,24 @@ proptest! {
             // A window that closes is the only thing that is not announced.
             let closed = before.turn == Turn::Due && standing.turn == Turn::WaitingForWindow;
             prop_assert!(standing.turn == before.turn || closed, "{:?} became {:?}", before, standing);
+        }
+    }
+
+    #[test]
+    fn a_rotation_starts_between_its_planned_time_and_the_one_from_which_nothing_holds_it(spec in accepted(), cap in prop::option::of(2..4800_u64), (identity, issued, by_rotation, spread) in some_issue(), offset in -86_400 * 40..86_400 * 400_i64) {
+        let second = |offset: i64| monday() + offset.seconds();
+        let issue = Issue { issued_at: second(issued), by_rotation, identity: &identity, spread_from: spread.map(second) };
+        let Ok(_) = Policy::parse(&spec, None, monday()) else { return Ok(()) };
+        let schedule = Policy::parse(&spec, cap.map(hours), monday()).expect("the organization's age refuses no policy").schedule.unwrap();
+        let found = dates(&schedule, &issue);
+        let near = [found.due_at, found.rotate_at, found.force_at, found.expires_at].map(|date| [date - 1.second(), date, date + 1.second()]);
+        for now in near.into_iter().flatten().chain([found.due_at + offset.seconds()]) {
+            let standing = found.standing(&schedule, now);
+            let may_start = matches!(standing.turn, Turn::Due | Turn::Urgent);
+            prop_assert!(!may_start || now >= found.rotate_at, "{:?} at {now}, before its planned time: {found:?}", standing.turn);
+            prop_assert!(now < found.force_at || standing.turn == Turn::Urgent, "{:?} at {now}, and windows still hold it: {found:?}", standing.turn);
+            prop_assert!(now != found.rotate_at || may_start, "{:?} at its planned time: {found:?}", standing.turn);
+            prop_assert_eq!(standing.expiry == Expiry::Overdue, now >= found.expires_at, "what could not start until its deadline is overdue");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Policies as they are read: defaults, what is refused and in which words, how an organization's age shrinks them; and the same by the rules in CEL.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use genesys_oauth_operator::{
     api::{GenesysRotationPolicy, RotationPolicySpec, condition::Reason, rotation_policy::RotationStrategy, rules},
@@ -34,6 +34,36 @@ fn defaults_are_those_of_the_contract() {
     let request = Policy::on_request();
     assert_eq!((request.schedule, request.overlap.map(|overlap| (overlap.minimum, overlap.maximum))), (None, Some((hours(1), hours(24)))));
     assert_eq!(Policy::on_request().effective(), None);
+}
+
+/// Pinned for ever: a digest that changes with a version of the operator would end every halt.
+#[test]
+fn golden_digests() {
+    let all = json!({
+        "interval": "30d", "maxAge": "50d", "warnBefore": "10d", "strategy": "Replace", "maxConcurrent": 7, "failureThreshold": 2, "suspend": true,
+        "overlap": { "minimum": "2h", "maximum": "4h", "waitForRollouts": false, "waitForIdle": true },
+        "windows": [{ "schedule": "0 2 * * SAT", "duration": "4h", "timeZone": "Europe/Berlin" }],
+    });
+    assert_eq!([digest(&spec(&json!({ "interval": "30d" }))), digest(&spec(&all))], ["cd236c1287ac32be", "5289fc1bb8f07641"]);
+    let changes = [
+        json!({ "interval": "31d" }),
+        json!({ "maxAge": "51d" }),
+        json!({ "warnBefore": "11d" }),
+        json!({ "strategy": "Regenerate" }),
+        json!({ "maxConcurrent": 8 }),
+        json!({ "failureThreshold": 3 }),
+        json!({ "suspend": false }),
+        json!({ "overlap": { "minimum": "3h" } }),
+        json!({ "windows": [] }),
+    ];
+    let mut known = BTreeSet::from([digest(&spec(&all))]);
+    for change in changes {
+        let mut changed = all.clone();
+        for (field, value) in change.as_object().unwrap() {
+            changed[field] = value.clone();
+        }
+        assert!(known.insert(digest(&spec(&changed))), "{change} is not seen");
+    }
 }
 
 #[test]

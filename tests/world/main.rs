@@ -28,6 +28,7 @@ mod rotating;
 mod rotation;
 mod rotation_crash;
 mod rotation_fleet;
+mod rotation_schedule;
 mod rotation_steps;
 mod rotation_trouble;
 mod rotation_verify;

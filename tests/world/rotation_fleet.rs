@@ -310,3 +310,44 @@ fn a_policy_added_to_old_clients_spreads_them_and_keeps_the_dates_it_tells() {
         world.declare_policy(POLICY, &json!({ "interval": "30d" })).await;
     });
 }
+
+#[test]
+fn an_age_that_an_organization_sets_spreads_its_clients_too() {
+    once(99, async |world| {
+        let names = names("client", 4);
+        world.declare_policy(POLICY, &json!({ "interval": "5h", "overlap": { "minimum": "1m", "maximum": "2m" } })).await;
+        fleet(world, &names).await;
+        tokio::time::sleep(HOUR * 2).await;
+        let before = world.simulator.now();
+        world.declare_organization(&json!({ "maxCredentialAge": "2h" }));
+        for name in &names {
+            world.client_shows(name, "CredentialExpiring=True/Overdue").await;
+        }
+        let told: BTreeMap<String, Timestamp> = names.iter().map(|name| (name.clone(), next(world, name).expect("a date"))).collect();
+        let interval = SignedDuration::from_hours(1);
+        assert!(
+            told.values().all(|date| *date > before && *date <= world.simulator.now() + interval),
+            "within the interval that is left: {told:?}"
+        );
+        all_rotate(world, &names, |_, _| ()).await;
+        for (name, start) in started(world, &names) {
+            let late = start.duration_since(told[&name]).as_secs();
+            assert!((0..90).contains(&late), "{name} started {late} s after the date that it told");
+        }
+        world.declare_organization(&json!({ "maxCredentialAge": null }));
+        world.declare_policy(POLICY, &json!({ "interval": "30d" })).await;
+    });
+}
+
+#[test]
+fn a_public_client_follows_no_policy() {
+    once(89, async |world| {
+        world.declare_organization(&json!({ "rotationDefaults": { "interval": "1h" } }));
+        world.apply(&objects::with_spec(objects::web_app(NAME), &json!({ "publicClient": true })));
+        world.client_shows(NAME, "CredentialExpiring=False/NoSecret").await;
+        tokio::time::sleep(HOUR * 3).await;
+        let status = world.status(NAME);
+        assert!(status["rotation"]["next"].is_null() && status["rotation"]["expiresAt"].is_null(), "{status:#}");
+        assert!(status["effective"]["rotationPolicy"].is_null() && status["lastRotation"].is_null(), "{status:#}");
+    });
+}

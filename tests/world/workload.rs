@@ -92,8 +92,8 @@ pub struct Workloads<'a> {
     pub refused: usize,
     /// The readers that were refused at their last request, and since when.
     refused_since: BTreeMap<String, Instant>,
-    /// The longest time from a first refusal to the next token, by reader.
-    pub outages: BTreeMap<String, Duration>,
+    /// The times from a first refusal to the next token, by reader.
+    pub outages: BTreeMap<String, Vec<Duration>>,
     /// Pairs of one file of before and one of after that a second read healed.
     pub healed: usize,
 }
@@ -207,8 +207,7 @@ impl<'a> Workloads<'a> {
             self.refused += 1;
             self.refused_since.entry(name).or_insert(now);
         } else if let Some(since) = self.refused_since.remove(&name) {
-            let longest = self.outages.entry(name).or_default();
-            *longest = (*longest).max(now - since);
+            self.outages.entry(name).or_default().push(now - since);
         }
     }
 }

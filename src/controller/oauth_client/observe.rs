@@ -173,6 +173,9 @@ async fn policy(context: &Context, object: &GenesysOAuthClient, organization: &O
         Organization::Ready(organization, _) | Organization::NotReady(_, organization) => Some(&**organization),
         _ => None,
     };
+    if object.spec.public_client {
+        return Ok(PolicyView::None);
+    }
     match &object.spec.rotation_policy_ref {
         Some(reference) => {
             let api: Api<GenesysRotationPolicy> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());

@@ -257,7 +257,7 @@ impl<'a> Pass<'a> {
         let mut effective = Effective { secret_name, deletion_policy: self.object.effective_deletion_policy(), ..Effective::default() };
         if let Some(outlook) = &self.outlook {
             keep_books(status, &outlook.policy, &outlook.identity, now);
-            outlook.policy.show(&self.object, &mut effective);
+            outlook.policy.show(&self.object, status.effective.as_ref(), &mut effective);
         }
         status.effective = Some(effective);
         if conditions == Conditions::Keep {

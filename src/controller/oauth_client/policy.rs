@@ -154,8 +154,14 @@ impl PolicyView {
         self.rules(object).strategy
     }
 
-    /// Shows in status what applies.
-    pub fn show(&self, object: &GenesysOAuthClient, effective: &mut Effective) {
+    /// Shows in status what applies; while that can't be known, what applied.
+    pub fn show(&self, object: &GenesysOAuthClient, before: Option<&Effective>, effective: &mut Effective) {
+        if let (Self::NotReady(_), Some(before)) = (self, before) {
+            effective.rotation_policy.clone_from(&before.rotation_policy);
+            effective.strategy = before.strategy;
+            effective.max_age.clone_from(&before.max_age);
+            effective.warn_before.clone_from(&before.warn_before);
+        }
         let Some(applied) = self.applied() else { return };
         effective.rotation_policy = Some(applied.title.clone());
         effective.strategy = Some(self.strategy(object));
@@ -187,7 +193,11 @@ pub fn keep_books(status: &mut GenesysOAuthClientStatus, view: &PolicyView, iden
         }
         PolicyView::Applies(applied) => {
             let rotation = status.rotation.get_or_insert_with(RotationStatus::default);
-            if rotation.policy.as_ref() != Some(&applied.key) || rotation.policy_since.is_none() {
+            // Another greatest age is another policy: what it makes due is spread too. The policy's own changes it notes itself.
+            let known = status.effective.as_ref().and_then(|effective| effective.max_age.as_ref());
+            let age = applied.policy.effective().map(|effective| effective.max_age);
+            let changed = known.is_some_and(|known| age.as_ref() != Some(known));
+            if rotation.policy.as_ref() != Some(&applied.key) || rotation.policy_since.is_none() || changed {
                 rotation.policy = Some(applied.key.clone());
                 rotation.policy_since = Some(whole_second(now));
             }

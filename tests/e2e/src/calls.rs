@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::Method;
+use serde_json::Value;
 
 /// The word that stands for the operator's own namespace.
 pub const OPERATOR_NAMESPACE: &str = "{operator-namespace}";
@@ -94,6 +95,19 @@ pub fn describe(kubernetes: bool, method: &Method, path: &str, query: &str, word
         relevant: relevant && !watch,
         status: None,
     }
+}
+
+/// The step of a rotation that a status tells, as a suffix of the key of its write: a crash cell is struck at a step, not at a number.
+#[must_use]
+pub fn step(key: &str, body: &[u8]) -> Option<String> {
+    if !key.starts_with("PUT genesysoauthclients/") || !key.ends_with("/status") {
+        return None;
+    }
+    let object: Value = serde_json::from_slice(body).ok()?;
+    let status = &object["status"];
+    let retiring = status["retiring"].as_array().is_some_and(|all| !all.is_empty());
+    let step = status["rotation"]["current"]["step"].as_str().or(retiring.then_some("Retiring"))?;
+    Some(format!(" [{step}]"))
 }
 
 /// `/apis/GROUP/VERSION/namespaces/NS/KIND/NAME` becomes `KIND/NAME`; discovery, collections, Events and what lies in the
@@ -197,5 +211,14 @@ mod tests {
         for (kubernetes, method, path, query, wanted, relevant, write) in cases {
             assert_eq!(key(kubernetes, &method, &path, query), (wanted.to_owned(), relevant, write), "{path}");
         }
+    }
+
+    #[test]
+    fn a_write_of_status_is_named_after_its_step() {
+        let told = |status: &str| step("PUT genesysoauthclients/client/status", format!("{{\"status\":{status}}}").as_bytes());
+        assert_eq!(told(r#"{"rotation":{"current":{"step":"Draining"}},"retiring":[{}]}"#).as_deref(), Some(" [Draining]"));
+        assert_eq!(told(r#"{"rotation":{},"retiring":[{}]}"#).as_deref(), Some(" [Retiring]"));
+        assert_eq!(told(r#"{"rotation":{},"retiring":[]}"#), None);
+        assert_eq!(step("PUT secrets/client", br#"{"status":{"retiring":[{}]}}"#), None);
     }
 }

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod conformance;
 pub mod drift;
+pub mod rotation;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

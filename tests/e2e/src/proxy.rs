@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::calls::{Call, Words, describe};
+use crate::calls::{Call, Words, describe, step};
 use crate::process::Process;
 
 type Body = UnsyncBoxBody<Bytes, reqwest::Error>;
@@ -218,7 +218,8 @@ impl Shared {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Dropped("the request broke off"))?.to_bytes();
         let query = parts.uri.query().unwrap_or_default();
-        let call = describe(self.kubernetes, &parts.method, parts.uri.path(), query, &self.words);
+        let mut call = describe(self.kubernetes, &parts.method, parts.uri.path(), query, &self.words);
+        call.key.extend(step(&call.key, &body));
         let key = call.key.clone();
         let streams = query.contains("watch=true") || query.contains("watch=1");
         let (index, fault) = self.recorder.begin(call);

@@ -34,6 +34,9 @@ async fn measure(filter: &Filter) -> anyhow::Result<()> {
     if filter.may_want("drift") {
         figures::drift::drift(filter).await?;
     }
+    if filter.may_want("rotation") {
+        figures::rotation::rotation(filter).await?;
+    }
     if !filter.may_want("create") {
         return Ok(());
     }

@@ -1,7 +1,8 @@
-//! Crash safety: for each call of create, update, delete and the repair of a Secret, the operator is killed before it, killed after it, or loses
-//! the response; then the world must come out right. It must not rely on any feature of the binary.
+//! Crash safety: at the calls of each story the operator is killed before them, killed after them, or loses the response; then the world must
+//! come out right. It must not rely on any feature of the binary.
 //!
-//! Three first runs of each story record its calls; each call that came in all three gives three cells, named after it.
+//! Three first runs of each story record its calls; each call that came in all three gives a cell for each way in which the story is struck,
+//! named after it.
 //! A call is recognised by method, path and occurrence, since the order varies a little between runs, and a pass that a
 //! late watch event repeats is no part of the story. A cell whose call does not come is tried twice more and then counts
 //! as not run, which fails the suite.
@@ -13,108 +14,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use e2e_support::calls::Call;
-use e2e_support::expect::{all_gone, comes_and_stays, done, is_done, logs_are_clean, only_client, summary};
+use e2e_support::expect::logs_are_clean;
 use e2e_support::harness::{Harness, PATIENCE};
-use e2e_support::manifests::{CLIENT, client, with_spec};
 use e2e_support::process::tail;
 use e2e_support::proxy::{Fault, When};
 use e2e_support::runner::{Filter, Outcome, Report, Scenario, say};
 use e2e_support::wait::until;
-use e2e_support::world::{Plan, Route, World};
+use e2e_support::world::World;
 use futures::future::join_all;
-use serde_json::{Value, json};
+
+use super::crash_stories::Story;
 
 /// The groups of cells, as names begin.
-pub(crate) const GROUPS: [&str; 5] = ["crash/create", "crash/update", "crash/delete", "crash/repair", "crash/rotate"];
+pub(crate) const GROUPS: [&str; 8] =
+    ["crash/create", "crash/update", "crash/delete", "crash/repair", "crash/rotate", "crash/replace", "crash/regenerate", "crash/abort"];
 
 /// How often a cell is tried until its call comes.
 const TRIES: usize = 3;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Story {
-    Create,
-    Update,
-    Delete,
-    /// Somebody deletes the Secret of a client that can't be replaced, and a new secret is issued: the other call whose response can be lost.
-    Repair,
-    /// A person requests a rotation in an emergency: another client takes over, and the old one ends at once.
-    Rotate,
-}
-
-impl Story {
-    const ALL: [Self; 5] = [Self::Create, Self::Update, Self::Delete, Self::Repair, Self::Rotate];
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-            Self::Repair => "repair",
-            Self::Rotate => "rotate",
-        }
-    }
-
-    /// Everything before the story: for update and delete, a client that is done.
-    async fn prepare(self, world: &World) -> Result<()> {
-        if self != Self::Create {
-            world.apply(&self.manifest(world)).await?;
-            done(world, CLIENT).await?;
-        }
-        Ok(())
-    }
-
-    /// The object of the story.
-    fn manifest(self, world: &World) -> Value {
-        let manifest = client(&world.name, CLIENT, &world.name);
-        match self {
-            Self::Repair => with_spec(manifest, &json!({ "scim": true })),
-            _ => manifest,
-        }
-    }
-
-    /// A person asks for a rotation.
-    async fn request(world: &World, token: &str) -> Result<()> {
-        let request = format!("oauth.genesys-operator.io/rotate={token}");
-        world.kubectl.ok(&["annotate", "goc", CLIENT, &request]).await.map(drop)
-    }
-
-    /// What a person does.
-    async fn begin(self, world: &World) -> Result<()> {
-        let manifest = self.manifest(world);
-        match self {
-            Self::Rotate => Self::request(world, "now/Emergency").await,
-            Self::Create => world.apply(&manifest).await.map(drop),
-            Self::Update => {
-                let edit = json!({ "displayName": "edited", "accessTokenValiditySeconds": 7200 });
-                world.apply(&with_spec(manifest, &edit)).await.map(drop)
-            }
-            Self::Delete => world.kubectl.ok(&["delete", "goc", CLIENT, "--wait=false"]).await.map(drop),
-            Self::Repair => world.kubectl.ok(&["delete", "secret", CLIENT]).await.map(drop),
-        }
-    }
-
-    /// How the world must be in the end, and stay.
-    async fn outcome(self, world: &World) -> Result<()> {
-        if self == Self::Delete {
-            return all_gone(world, CLIENT).await;
-        }
-        let what = "one client, Ready and Synced, its credential in the Secret";
-        comes_and_stays(what, Duration::from_secs(1), || async move {
-            let object = world.object(CLIENT).await?.context("no object")?;
-            ensure!(is_done(&object), "{}", summary(&object));
-            if self == Self::Rotate {
-                ensure!(object["status"]["lastRotation"]["request"] == "now", "the rotation did not end: {}", summary(&object));
-                ensure!(object["status"]["rotation"]["current"].is_null(), "the rotation goes on: {}", summary(&object));
-            }
-            let found = only_client(world, CLIENT).await?;
-            if self == Self::Update {
-                ensure!(found["accessTokenValiditySeconds"] == 7200 && found["name"] == "edited", "the edit is not there: {found}");
-            }
-            Ok(())
-        })
-        .await
-    }
-}
 
 #[derive(Debug, Clone)]
 struct Cell {
@@ -176,12 +92,12 @@ pub(crate) async fn run(harness: &Arc<Harness>, filter: &Filter, report: &mut Re
 
 /// The calls of one run of a story without a fault.
 async fn calls_of(harness: &Arc<Harness>, story: Story, run: usize) -> Result<Vec<Call>> {
-    let world = World::settled(harness, Plan::new(&format!("{}-reference-{run}", story.word()), Route::Proxied)).await?;
+    let world = World::settled(harness, story.plan(&format!("{}-reference-{run}", story.word()))).await?;
     story.prepare(&world).await?;
     world.recorder.arm(None);
     story.begin(&world).await?;
     story.outcome(&world).await?;
-    Ok(world.recorder.calls().into_iter().filter(|call| call.relevant).collect())
+    Ok(world.recorder.calls().into_iter().filter(|call| call.relevant && story.is_struck_at(call)).collect())
 }
 
 /// The list of cells, for a reader, beside the logs.
@@ -203,12 +119,14 @@ async fn reference(harness: &Arc<Harness>, story: Story) -> Result<Vec<Cell>> {
     let came = |run: &[Call], call: &Call| run.iter().any(|other| other.key == call.key && other.occurrence == call.occurrence);
     let (calls, others): (Vec<Call>, Vec<Call>) = first.into_iter().partition(|call| came(&second, call) && came(&third, call));
     ensure!(calls.iter().any(|call| call.write), "the proxies saw no write in the story");
+    for step in story.steps() {
+        ensure!(calls.iter().any(|call| call.key.contains(step)), "no call of the story is {step}");
+    }
     let varying = if others.is_empty() { String::new() } else { format!(", {} more in one run only", others.len()) };
     say(&format!("  story    crash/{}: {} calls{varying}", story.word(), calls.len()));
-    let three = |(call, number): (Call, usize)| {
-        [When::Before, When::After, When::Lost].map(|when| Cell { story, number, call: call.clone(), when })
-    };
-    Ok(calls.into_iter().zip(1..).flat_map(three).collect())
+    let each =
+        |(call, number): (Call, usize)| story.strikes().iter().map(move |when| Cell { story, number, call: call.clone(), when: *when });
+    Ok(calls.into_iter().zip(1..).flat_map(each).collect())
 }
 
 async fn tried(harness: &Arc<Harness>, cell: Cell) -> Result<Outcome> {
@@ -233,7 +151,7 @@ async fn strike(harness: &Arc<Harness>, cell: &Cell, attempt: usize) -> Result<b
         When::Lost => "lost",
     };
     let name = format!("{}-{:02}-{when}-{attempt}", cell.story.word(), cell.number);
-    let world = World::settled(harness, Plan::new(&name, Route::Proxied)).await?;
+    let world = World::settled(harness, cell.story.plan(&name)).await?;
     let result = strike_in(&world, cell).await;
     if result.is_err() {
         let calls: String = world.recorder.calls().iter().filter(|call| call.relevant).fold(String::new(), |mut text, call| {
@@ -270,8 +188,7 @@ async fn strike_in(world: &World, cell: &Cell) -> Result<bool> {
     cell.story.outcome(world).await?;
     // Creates of one intent: one, and one more for a response that was lost.
     let created = world.simulator.committed(0).await?.iter().filter(|call| call.starts_with("CreateClient")).count();
-    let most = if cell.story == Story::Rotate { 3 } else { 2 };
-    ensure!(created <= most, "{created} clients were created for one object");
+    ensure!(created <= cell.story.most_creates(), "{created} clients were created for one object");
     logs_are_clean(world).await?;
     Ok(true)
 }

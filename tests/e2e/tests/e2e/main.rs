@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod crash;
+mod crash_stories;
 mod demo;
 mod docs;
 mod flows;
