@@ -4,15 +4,18 @@
 //! [`update`], [`verify`], [`retire`]) → [`status`] (pure). A deleted object goes to [`cleanup`].
 
 pub mod access;
+pub mod adopt;
 pub mod apply;
 pub mod cleanup;
 pub mod decide;
 pub mod integrations;
+pub mod intent;
 pub mod mint;
 pub mod mint_check;
 pub mod moments;
 pub mod observation;
 pub mod observe;
+pub mod observe_adoption;
 pub mod observe_platform;
 pub mod outlook;
 pub mod overlap;

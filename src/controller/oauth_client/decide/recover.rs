@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{mint_anew, recovering};
+use super::{adopt, mint_anew, recovering};
 use crate::{
     api::{
         GenesysOAuthClientStatus,
@@ -45,6 +45,10 @@ pub(super) fn intent_found(seen: &Observation) -> Option<Plan> {
     }
     if let Some(wait) = scan_waits(seen, &status) {
         return Some(wait);
+    }
+    if intent.operation == IntentOperation::Adopt {
+        // What was lost can be done again: it starts from the look.
+        return adopt::adopt(seen);
     }
     let nonce = intent.nonce.clone()?;
     let found: Vec<_> =
@@ -91,6 +95,13 @@ pub(super) fn no_client_yet(seen: &Observation) -> Option<Plan> {
         // A rotation may have been under way, and workloads may still use the other one.
         steps.extend((!others.is_empty()).then_some(Step::EnterRetirement(others, RetiringState::Draining)));
         return Some(Plan::steps(steps, None, Again::After(Duration::ZERO)));
+    }
+    let adopts = seen.object.spec.adopt.as_ref().is_some_and(|adopt| {
+        let retires = status.retiring.iter().any(|retiring| retiring.client_id == adopt.client_id);
+        !retires && live.iter().all(|relative| relative.client.id == adopt.client_id)
+    });
+    if adopts {
+        return adopt::adopt(seen);
     }
     if seen.memory.marker_refused.is_some() && seen.memory.marker_refused == seen.object.metadata.generation {
         let message = "the platform cuts the marker off the description of this object's clients: shorten spec.description";

@@ -41,6 +41,7 @@ fn words(seen: &Observation) -> String {
         Step::Mint(Mint { call: MintCall::Reset { client_id, .. }, revision, attempt, .. }) => {
             format!("reset {client_id} r{revision} a{attempt}")
         }
+        Step::Adopt(adopting) => format!("adopt {} r{} a{}", adopting.client.id, adopting.revision, adopting.attempt),
         Step::Update => "update".to_owned(),
         Step::StoreSecret(_) => "store".to_owned(),
         Step::DropFormerSecret => "drop former".to_owned(),
