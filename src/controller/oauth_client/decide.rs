@@ -67,6 +67,7 @@ pub fn decide(seen: &Observation) -> Plan {
         .or_else(|| not_allowed(seen))
         .or_else(|| recover::intent_found(seen))
         .or_else(|| recover::no_client_yet(seen))
+        .or_else(|| recover::status_of_another(seen))
         .or_else(|| client_in_the_way(seen))
         .or_else(|| credential_lost(seen))
         .unwrap_or_else(|| settle::settle(seen))

@@ -226,7 +226,7 @@ async fn ask_platform(
         seen.family = Some(family);
     }
     if let (Some(id), None) = (&status.client_id, &status.intent)
-        && (edited || seen.memory.missing_since.is_some() || seen.turn == Turn::Granted)
+        && (edited || lost || seen.memory.missing_since.is_some() || seen.turn == Turn::Granted)
     {
         seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
         seen.memory = context.memory.recall(&seen.ownership.uid);

@@ -209,6 +209,7 @@ pub async fn finish(
         }
         status.former_secrets.retain(|former| former.name != name);
         if another {
+            status.verified_revision = None;
             status.applied_state = Some(DesiredState::Active);
             status.synced_generation = if freshness == Freshness::AsDeclared { generation } else { None };
         }

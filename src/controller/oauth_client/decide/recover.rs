@@ -10,11 +10,12 @@ use crate::{
         oauth_client::{IntentOperation, RetiringState},
     },
     controller::oauth_client::{
-        observation::{Destination, Observation, Readiness, Relative, SecretView, destination, readiness},
+        observation::{ClientView, Destination, Observation, Readiness, Relative, SecretView, destination, readiness},
         plan::{Again, Counts, Mint, MintCall, Plan, Step},
         status::Moment,
     },
     genesys::ClientState,
+    marker::Marker,
     secret::Credential,
 };
 
@@ -125,6 +126,24 @@ pub(super) fn no_client_yet(seen: &Observation) -> Option<Plan> {
         plan.steps.splice(0..0, [Step::Own { nonces, published: None }, Step::EnterRetirement(ids, RetiringState::Draining)]);
     }
     Some(plan)
+}
+
+/// Status is memory, not authority: where it names a client that is gone or carries another object's marker, and the object's own Secret holds
+/// the credential of one that carries its own, that one is the object's.
+pub(super) fn status_of_another(seen: &Observation) -> Option<Plan> {
+    let named = seen.status().client_id?;
+    let SecretView::Ours(found) = &seen.secret else { return None };
+    let held = &found.credential;
+    let nonce = seen.marked.get(&held.client_id).filter(|_| found.intact && held.client_id != named)?;
+    let not_ours = match &seen.client {
+        ClientView::Missing => true,
+        ClientView::Present(client) => {
+            client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner != seen.owner)
+        }
+        ClientView::NotRead => false,
+    };
+    let step = Step::Own { nonces: vec![nonce.clone()], published: Some(held.clone()) };
+    not_ours.then(|| Plan::steps(vec![step], None, Again::After(Duration::ZERO)))
 }
 
 /// Our own last write may be missing from a scan for a while.
