@@ -108,6 +108,7 @@ fn pure_files_have_no_io_and_no_clock() {
         "src/controller/oauth_client/access.rs",
         "src/controller/oauth_client/decide.rs",
         "src/controller/oauth_client/decide/adopt.rs",
+        "src/controller/oauth_client/decide/limit.rs",
         "src/controller/oauth_client/decide/recover.rs",
         "src/controller/oauth_client/intent.rs",
         "src/controller/oauth_client/decide/settle.rs",

@@ -122,6 +122,10 @@ reasons! {
     Updating,
     /// An edit waits for the request budget. Wait, or raise `requestsPerMinute`.
     BudgetExhausted,
+    /// Somebody changed the client on the platform, and the declared fields are written again. Wait.
+    Correcting,
+    /// Somebody changed the client on the platform, and driftPolicy is Report: change spec or the client.
+    DriftReported,
     /// The organization is not ready, so nothing is known of the platform.
     OrganizationNotReady,
     /// No rotation policy applies.
@@ -144,6 +148,14 @@ reasons! {
     WaitingForPolicy,
     /// The client was not compared with a scan of the organization.
     NotScanned,
+    /// The platform grants what was declared.
+    InSync,
+    /// The platform grants less than was declared: see status.drift.
+    Missing,
+    /// The platform grants more than was declared: find out who did that; see status.drift.
+    Extra,
+    /// The platform grants other powers than were declared: see status.drift.
+    MissingAndExtra,
     /// No rotation is under way.
     Idle,
     /// A rotation is due and waits for a window of its policy.

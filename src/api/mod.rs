@@ -6,6 +6,7 @@
 //! | [`organization`] | `GenesysOrganization`: a connection to one organization, and who may use it |
 //! | [`rotation_policy`] | `GenesysRotationPolicy`: when credentials are replaced, and how |
 //! | [`fleet`] | how the clients of one policy stand: a part of status |
+//! | [`inventory`] | what there is in an organization: a part of its status |
 //! | [`condition`] | condition types, reasons, and how a condition is set |
 //! | [`rules`] | the CEL rules of the CRDs, compiled once, for servers that ignore them |
 //! | [`duration`] | durations of one integer and one unit |
@@ -13,6 +14,7 @@
 pub mod condition;
 pub mod duration;
 pub mod fleet;
+pub mod inventory;
 pub mod oauth_client;
 #[allow(clippy::duplicated_attributes, reason = "columns of one kind share words such as type_ and priority")]
 pub mod organization;
@@ -44,6 +46,9 @@ pub const PREFIX: &str = "oauth.genesys-operator.io/";
 
 /// Annotation by which a person lets an object go whose client can't be deleted: its value must be `"true"`.
 pub const LET_GO_ANNOTATION: &str = "oauth.genesys-operator.io/let-go";
+
+/// Annotation by which a person asks for one scan of an organization now, and lets a held one go on; its value is a token of their choice.
+pub const RECONCILE_ANNOTATION: &str = "oauth.genesys-operator.io/reconcile";
 
 /// What the text of a user must not hold, because the marker of a client begins with it.
 pub const MARKER_OPENING: &str = "[k8s:";

@@ -1,12 +1,15 @@
 //! `GenesysOrganization`: a connection to one Genesys Cloud organization, and who may use it for what. Types only; decides nothing.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    duration::{DurationText, seconds},
+    duration::{DurationText, UnitDuration, seconds},
     fleet::FleetStatus,
+    inventory::Inventory,
     oauth_client::GrantType,
     rotation_policy::RotationPolicySpec,
 };
@@ -29,6 +32,24 @@ use super::{
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
         description = "Whether the operator can work in the organization"
+    ),
+    printcolumn(
+        name = "Clients",
+        type_ = "integer",
+        json_path = ".status.inventory.total",
+        description = "How many OAuth clients the organization has"
+    ),
+    printcolumn(
+        name = "Unmanaged",
+        type_ = "integer",
+        json_path = ".status.inventory.unmanaged",
+        description = "How many of them belong to no object and carry no marker"
+    ),
+    printcolumn(
+        name = "Orphaned",
+        type_ = "integer",
+        json_path = ".status.inventory.orphaned",
+        description = "How many carry the marker of this cluster and belong to no object"
     ),
     printcolumn(
         name = "Organization-ID",
@@ -66,6 +87,11 @@ pub struct GenesysOrganizationSpec {
     #[schemars(range(min = 1, max = 300))]
     pub requests_per_minute: u32,
 
+    /// How often all clients of the organization are listed, by one request, and compared with their objects: 1m to 24h.
+    #[serde(default = "default_scan_interval")]
+    #[x_kube(validation = Rule::new(SCANS_ARE_BOUNDED).message("scanInterval must lie between 1m and 24h: write for example 5m"))]
+    pub scan_interval: DurationText,
+
     /// Nothing is written to the platform or to Secrets for any object of this organization while this is true.
     #[serde(default)]
     pub suspend: bool,
@@ -94,6 +120,26 @@ const AGE_HAS_ROOM: &str = concat!(seconds!("self"), " >= 7200");
 fn default_requests_per_minute() -> u32 {
     60
 }
+
+/// More often costs more of the budget than it tells; more seldom is no watch.
+const SCANS_ARE_BOUNDED: &str = concat!(seconds!("self"), " >= 60 && ", seconds!("self"), " <= 86400");
+
+fn default_scan_interval() -> DurationText {
+    DurationText("5m".to_owned())
+}
+
+impl GenesysOrganization {
+    /// How often all clients are listed. A text that is none of the allowed ones, which an old server lets pass, counts as the default.
+    #[must_use]
+    pub fn scan_interval(&self) -> Duration {
+        let allowed = Duration::from_secs(60)..=Duration::from_secs(86_400);
+        let wished = self.spec.scan_interval.parse().map(UnitDuration::as_duration).ok();
+        wished.filter(|wished| allowed.contains(wished)).unwrap_or(USUAL_SCAN_INTERVAL)
+    }
+}
+
+/// How often all clients of an organization are listed that says nothing else.
+pub const USUAL_SCAN_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Names a Secret in the operator's namespace and its keys.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -191,6 +237,15 @@ pub struct GenesysOrganizationStatus {
     /// The id of the operator's own OAuth client; no object may manage it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+
+    /// The clients of the organization, as the scans show them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
+
+    /// The annotation `reconcile` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_request: Option<String>,
 
     /// Since when `rotationDefaults` holds, and how the clients that follow it stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 
 pub mod counted;
 pub mod followers;
+pub mod wakes;
 
 use std::{
     collections::HashMap,
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use followers::{Followers, Guide};
 use futures::FutureExt as _;
+use wakes::Wakes;
 
 use super::oauth_client::{
     observation::current_rotation,
@@ -37,6 +39,8 @@ pub struct Fleet {
     queue: Mutex<Queue>,
     /// Who follows which policy.
     pub followers: Followers,
+    /// Who is to be looked at, because a scan showed something.
+    pub wakes: Wakes,
 }
 
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! What this process remembers of each object between passes. Everything in it may be lost at any time: it saves calls and waiting, never correctness.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,6 +9,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::snapshot::{Print, Sight};
 use crate::secret::Credential;
 
 /// A call of this process whose outcome is not known.
@@ -54,13 +55,15 @@ pub struct Circumstances {
     /// The labels of the namespace, which `access` judges.
     pub namespace_labels: Vec<(String, String)>,
     /// What people ask for by annotations.
-    pub requests: [Option<String>; 2],
+    pub requests: [Option<String>; 3],
     /// The rotation policy, in words that change with it.
     pub policy: String,
     /// The resourceVersion of the rotation Secret.
     pub rotation_secret: Option<String>,
     /// The resourceVersion of the Secret that `spec.adopt` names.
     pub adopted_secret: Option<String>,
+    /// The print of the client, as a scan or an own write showed it last; none inside: it is gone.
+    pub client: Option<Option<Print>>,
 }
 
 /// A look at an organization that found it well.
@@ -119,6 +122,10 @@ pub struct Recollection {
     pub surplus: Option<String>,
     /// The first 404 for the client.
     pub missing_since: Option<Instant>,
+    /// Whether another 404 came at least a window after the first: the client is gone.
+    pub gone: bool,
+    /// How passes last saw the clients of the object, by id.
+    pub sights: BTreeMap<String, Sight>,
     /// A reply to an update that still differed: generation and `dateModified`.
     pub unheeded: Option<(i64, Option<Timestamp>)>,
     /// What was in force when access was granted last.
@@ -146,6 +153,11 @@ pub struct Recollection {
 pub struct Memory(Mutex<HashMap<String, Recollection>>);
 
 impl Memory {
+    /// Looks at what is remembered of an object without a copy.
+    pub fn look<T>(&self, uid: &str, look: impl FnOnce(Option<&Recollection>) -> T) -> T {
+        look(self.lock().get(uid))
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Recollection>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

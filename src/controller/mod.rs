@@ -11,6 +11,7 @@ pub mod oauth_client;
 pub mod organization;
 pub mod rotation_policy;
 pub mod sessions;
+pub mod snapshot;
 
 use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 

@@ -3,10 +3,15 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
+use super::{
+    organization::survey::{Survey, is_stale},
+    snapshot::Snapshot,
+};
 use crate::{
     api::{GenesysOrganization, organization::CredentialsSecretRef},
     genesys::{ClientCredential, Directory, Platform, Scanner},
@@ -21,6 +26,8 @@ pub struct Session {
     pub platform: Platform,
     /// Shared scans.
     pub scanner: Scanner,
+    /// How far the scans were compared with the objects.
+    pub survey: Survey,
     /// Roles, divisions and scopes.
     pub directory: Directory,
     /// The credential, to see whether it changed.
@@ -37,6 +44,12 @@ impl Session {
     pub fn serves(&self, organization: &GenesysOrganization) -> bool {
         let expected = organization.spec.expected_organization_id.as_ref();
         self.opened_for == opened_for(organization) && expected.is_none_or(|expected| *expected == self.organization_id)
+    }
+
+    /// The newest scan, indexed.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.scanner.last().map(|scan| self.survey.index(scan))
     }
 
     /// The id of the operator's own client.
@@ -71,12 +84,30 @@ pub enum Standing {
 }
 
 /// The organizations of this process, by the name of their object.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sessions {
     standings: Mutex<HashMap<String, Standing>>,
     versions: std::sync::atomic::AtomicU64,
     doubts: Notify,
     doubts_so_far: std::sync::atomic::AtomicU64,
+    surveys: Notify,
+    /// When the scan of each organization was begun that was compared last.
+    scans: Mutex<HashMap<String, Instant>>,
+    started: Instant,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            standings: Mutex::default(),
+            versions: std::sync::atomic::AtomicU64::default(),
+            doubts: Notify::default(),
+            doubts_so_far: std::sync::atomic::AtomicU64::default(),
+            surveys: Notify::default(),
+            scans: Mutex::default(),
+            started: Instant::now(),
+        }
+    }
 }
 
 impl Sessions {
@@ -132,5 +163,27 @@ impl Sessions {
     /// Resolves when somebody doubts an organization.
     pub async fn doubted(&self) {
         self.doubts.notified().await;
+    }
+
+    /// Says that a scan ended, well or not.
+    pub fn surveyed(&self) {
+        self.surveys.notify_one();
+    }
+
+    /// Resolves when a scan ended.
+    pub async fn survey_ended(&self) {
+        self.surveys.notified().await;
+    }
+
+    /// Notes when the scan was begun that was compared last.
+    pub fn scanned(&self, name: &str, begun: Instant) {
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), begun);
+    }
+
+    /// Whether the last scan of an organization is too old to say anything; before the first one of this process, what was said is kept for as long.
+    #[must_use]
+    pub fn scan_is_stale(&self, name: &str, interval: Duration) -> bool {
+        let scanned = self.scans.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+        is_stale(scanned.unwrap_or(self.started), interval, Instant::now())
     }
 }

@@ -25,6 +25,11 @@ impl<T> Default for Cache<T> {
 }
 
 impl<T: Send + Sync + 'static> Cache<T> {
+    /// The list as it was read last, however old.
+    pub(super) fn held(&self) -> Option<Arc<Vec<T>>> {
+        lock(&self.0).held.as_ref().map(|(_, list)| Arc::clone(list))
+    }
+
     /// The list, no older than `age`; `fetch` is started if it is needed, and `aborted` is its error if it panics.
     pub(super) async fn get<F>(&self, age: Duration, aborted: Error, fetch: impl FnOnce() -> F) -> Fetched<T>
     where

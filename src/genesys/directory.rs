@@ -161,6 +161,15 @@ impl Directory {
         Ok(found)
     }
 
+    /// The names of the roles and of the divisions that were read last, by id; makes no call.
+    #[must_use]
+    pub fn names(&self) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+        let roles = self.roles.held().map(|roles| roles.iter().map(|role| (role.id.clone(), role.name.clone())).collect());
+        let of = |division: &Division| (division.id.clone(), division.name.clone());
+        let divisions = self.divisions.held().map(|divisions| divisions.iter().map(of).collect());
+        (roles.unwrap_or_default(), divisions.unwrap_or_default())
+    }
+
     async fn lists(&self, platform: &Platform, roles: &[RoleRequest], scopes: &[String], age: Duration) -> Result<Lists, Error> {
         let mut lists = Lists::default();
         if !roles.is_empty() {

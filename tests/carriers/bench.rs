@@ -72,6 +72,7 @@ impl Bench {
         let session = Session {
             version: 1,
             scanner: Scanner::new(platform.clone()),
+            survey: genesys_oauth_operator::controller::organization::survey::Survey::default(),
             platform,
             directory: Directory::new(),
             credential,

@@ -288,6 +288,29 @@ fn a_suspended_adoption_says_what_it_would_do() {
 }
 
 #[test]
+fn under_report_an_adoption_writes_the_marker_and_nothing_else() {
+    for reset in [false, true] {
+        scenario(215, async |world| {
+            let found = found(world, &json!({}));
+            let before = client(world, &found.id);
+            world.apply(&kept("old", &found.secret));
+            allow_resets(world, &json!(["*"]));
+            let mut spec = if reset { by_reset(&found.id) } else { by_secret(&found.id) };
+            spec["driftPolicy"] = json!("Report");
+            world.declare(NAME, &spec);
+            world.client_shows(NAME, "Ready=True/Available").await;
+            world.client_shows(NAME, "Synced=False/DriftReported").await;
+            let now = client(world, &found.id);
+            let text = marker(&now).map(|marker| marker.describe("made by hand"));
+            assert_eq!(now.description, text);
+            let changed = |client: &OAuthClient| (client.name.clone(), client.access_token_validity_seconds, client.role_divisions.clone());
+            assert_eq!(changed(&now), changed(&before));
+            assert_eq!(count(world, Operation::UpdateClient), 1);
+        });
+    }
+}
+
+#[test]
 fn a_rotated_adoption_is_still_let_go_of() {
     scenario(211, async |world| {
         let found = found(world, &json!({}));

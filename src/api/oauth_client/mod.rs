@@ -1,6 +1,7 @@
 //! `GenesysOAuthClient`: one OAuth client of Genesys Cloud, and its rules in CEL. Types only; decides nothing.
 
 mod adopt;
+mod drift;
 mod rotation;
 pub mod rotation_status;
 mod status;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use adopt::{Adopt, AdoptedSecretRef};
+pub use drift::{DriftEntry, DriftPolicy};
 pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
     Binding, DeletionTime, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization,
@@ -154,6 +156,10 @@ pub struct GenesysOAuthClientSpec {
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["credential".into()]))]
     pub integration_credentials: Vec<IntegrationCredentialRef>,
+
+    /// What happens to a change that somebody made to the client on the platform. Correct: it is undone. Report: it is only told.
+    #[serde(default)]
+    pub drift_policy: DriftPolicy,
 
     /// What happens to the client when this object is deleted. Absent: Delete, and for an adopted client Orphan.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::rotation_policy::RotationStrategy,
     DeletionPolicy, DesiredState, GrantType,
+    drift::DriftEntry,
     rotation_status::{LastRotation, RotationStatus},
 };
 
@@ -60,6 +61,15 @@ pub struct GenesysOAuthClientStatus {
     /// The generation of spec that the platform was last seen to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synced_generation: Option<i64>,
+
+    /// The fields that the platform shows otherwise than they were declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub drift: Vec<DriftEntry>,
+
+    /// When the platform itself will delete the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_deletion_at: Option<Timestamp>,
 
     /// When the published secret came into being, by the platform's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +132,11 @@ pub struct GenesysOAuthClientStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_abort_request: Option<String>,
+
+    /// The annotation `reconcile` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_request: Option<String>,
 
     /// The credentials of Genesys Cloud integrations that received a credential of this object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -7,12 +7,17 @@ use std::{
 
 use kube::Resource;
 
-use crate::api::{GenesysOrganization, GenesysRotationPolicy, fleet::FleetStatus};
+use crate::api::{GenesysOrganization, GenesysRotationPolicy, fleet::FleetStatus, inventory::Inventory};
 
 /// A kind whose status counts the clients that follow it.
 pub trait Counted: Resource + Clone + PartialEq {
     /// The part of its status that does.
     fn fleet(&mut self) -> Option<&mut FleetStatus>;
+
+    /// Takes out what its status tells of all clients of an organization.
+    fn take_inventory(&mut self) -> Option<Inventory> {
+        None
+    }
 }
 
 impl Counted for GenesysRotationPolicy {
@@ -24,6 +29,10 @@ impl Counted for GenesysRotationPolicy {
 impl Counted for GenesysOrganization {
     fn fleet(&mut self) -> Option<&mut FleetStatus> {
         self.status.as_mut()?.rotation.as_mut()
+    }
+
+    fn take_inventory(&mut self) -> Option<Inventory> {
+        self.status.as_mut()?.inventory.take()
     }
 }
 
@@ -41,10 +50,10 @@ pub enum Difference {
 /// How two versions of an object differ.
 #[must_use]
 pub fn difference<K: Counted>(one: &K, other: &K) -> Difference {
-    let ((one, one_fleet), (other, other_fleet)) = (parts(one), parts(other));
+    let ((one, one_counts), (other, other_counts)) = (parts(one), parts(other));
     if one != other {
         Difference::Substance
-    } else if one_fleet != other_fleet {
+    } else if one_counts != other_counts {
         Difference::Counts
     } else {
         Difference::None
@@ -52,7 +61,7 @@ pub fn difference<K: Counted>(one: &K, other: &K) -> Difference {
 }
 
 /// The object without its version and counts; and the counts.
-fn parts<K: Counted>(object: &K) -> (K, Option<FleetStatus>) {
+fn parts<K: Counted>(object: &K) -> (K, (Option<FleetStatus>, Option<Inventory>)) {
     let mut substance = object.clone();
     substance.meta_mut().resource_version = None;
     substance.meta_mut().managed_fields = None;
@@ -60,7 +69,8 @@ fn parts<K: Counted>(object: &K) -> (K, Option<FleetStatus>) {
         let without = fleet.without_counts();
         std::mem::replace(fleet, without)
     });
-    (substance, fleet)
+    let inventory = substance.take_inventory();
+    (substance, (fleet, inventory))
 }
 
 /// What the clients' controller last saw of the objects of a kind, so that a write of counts wakes nobody: they change while clients are worked.

@@ -2,6 +2,7 @@
 
 use kube::runtime::events::EventType;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
     intent,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     api::{
         condition::{Reason, whole_second},
-        oauth_client::{Intent, IntentOperation},
+        oauth_client::{DriftPolicy, Intent, IntentOperation},
     },
     controller::{error::Error, sessions::Session},
     genesys::{OAuthClient, Operation},
@@ -45,7 +46,16 @@ pub async fn adopt(pass: &mut Pass<'_>, seen: &Observation, adopting: &Adopting)
     };
     let issued_at = adopting.client.date_created;
     let credential = Credential { client_id: id, client_secret, revision: adopting.revision, issued_at, nonce: Some(nonce) };
-    publish::publish(pass, seen, &credential, Freshness::Unknown).await
+    publish::publish(pass, seen, &credential, freshness(seen)).await
+}
+
+/// Under `driftPolicy: Report` an adoption writes the marker and nothing else: what differs from spec is told like any other drift.
+#[must_use]
+pub fn freshness(seen: &Observation) -> Freshness {
+    match seen.object.spec.drift_policy {
+        DriftPolicy::Report => Freshness::AsDeclared,
+        DriftPolicy::Correct => Freshness::Unknown,
+    }
 }
 
 async fn write_intent(pass: &mut Pass<'_>, seen: &Observation, session: &Session, adopting: &Adopting) -> Result<String, Error> {
@@ -80,6 +90,8 @@ async fn mark(pass: &mut Pass<'_>, seen: &Observation, session: &Session, client
     match result {
         Ok(reply) if reply.description.as_deref().and_then(Marker::parse) == Some(marker) => {
             tracing::info!(target: "audit", %object, %operation, client = %id, reason = "adoption", outcome = "done", "platform write");
+            let now = Instant::now();
+            pass.remember(|memory| memory.own_write = Some(now));
             pass.event(EventType::Normal, "ClientAdopted", &format!("client {id} now carries this object's marker")).await;
             Ok(true)
         }

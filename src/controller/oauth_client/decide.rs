@@ -1,18 +1,21 @@
 //! From what was seen to what will be done: an ordered row of named checks, of which the first that applies makes the plan. Pure.
 
 pub mod adopt;
+mod limit;
 mod recover;
 pub mod rotate;
 mod settle;
 
 pub use settle::follows;
 
+use limit::{limited, mint_anew};
+
 use std::time::Duration;
 
 use super::{
     moments::{moment_of_error, publication},
     observation::{ClientView, Destination, Observation, Organization, SecretView, client_nonce, current_rotation, destination},
-    plan::{AdoptedBy, Again, Counts, Mint, MintCall, Plan, Step},
+    plan::{Again, MintCall, Plan, Step},
     status::{Edit, Moment, Publication},
 };
 use crate::{
@@ -20,18 +23,17 @@ use crate::{
         GenesysOAuthClientStatus,
         condition::Reason,
         oauth_client::{
-            DesiredState, Intent, IntentOperation, RetiringClient, RetiringState,
+            DesiredState, DriftPolicy, Intent, IntentOperation, RetiringClient, RetiringState,
             rotation_status::{RotationStep, Trigger},
         },
         rotation_policy::RotationStrategy,
     },
+    controller::snapshot::Listed,
     genesys::ClientState,
     marker::Marker,
     secret::{Credential, Published},
 };
 
-/// How many creates and resets an object may ask for within an hour.
-pub const MINTS_AN_HOUR: usize = 3;
 /// How many clients of one object may be on their way to deletion.
 pub const MOST_RETIRING: usize = 8;
 /// How often a credential is verified that nothing speaks against.
@@ -49,6 +51,9 @@ pub fn retirement_at(retiring: &RetiringClient, status: &GenesysOAuthClientStatu
         RetiringState::Deleting => Some(retiring.since),
     }
 }
+
+/// How often an object is looked at whose client is held back with many others; it is woken when that ends.
+const HELD_LOOK: Duration = Duration::from_secs(60);
 
 /// How soon an organization is asked for again that this process has not looked at yet.
 const FIRST_LOOK: Duration = Duration::from_millis(300);
@@ -171,11 +176,12 @@ fn suspended(seen: &Observation) -> Option<Plan> {
     } else {
         return None;
     };
-    let edit = if seen.status().synced_generation == seen.object.metadata.generation || only_suspend_changed(seen) {
-        Edit::Applied
-    } else {
-        Edit::Waiting
+    let drifted = match &seen.comparison {
+        Some(comparison) => !comparison.drift.is_empty(),
+        None => !seen.status().drift.is_empty(),
     };
+    let synced = seen.status().synced_generation == seen.object.metadata.generation && !drifted;
+    let edit = if synced || only_suspend_changed(seen) { Edit::Applied } else { Edit::Waiting };
     Some(Plan::wait(Moment::Suspended(edit, message), Again::AtResync))
 }
 
@@ -234,12 +240,14 @@ fn client_in_the_way(seen: &Observation) -> Option<Plan> {
     {
         return stalled(Reason::Conflict, format!("client {id} is the operator's own: no object may manage it"));
     }
-    let client = match &seen.client {
-        ClientView::NotRead => return None,
+    let client = match (&seen.client, &seen.listed) {
         // Its successor is on its way already.
-        ClientView::Missing if rotate::replaces_unseen(seen) => return None,
-        ClientView::Missing => return client_missing(seen, id),
-        ClientView::Present(client) => client,
+        (ClientView::Missing, _) if rotate::replaces_unseen(seen) => return None,
+        (ClientView::Missing, _) => return client_missing(seen, id),
+        (ClientView::Present(client), _) => client,
+        // What only a scan shows keeps nobody from going on, or back, in a rotation.
+        (ClientView::NotRead, Listed::Present(client, _)) if seen.current().is_none() => client,
+        (ClientView::NotRead, _) => return None,
     };
     let foreign = client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner != seen.owner);
     match client.state {
@@ -281,6 +289,15 @@ fn client_missing(seen: &Observation, id: &str) -> Option<Plan> {
     }
     if seen.instant < certain_at {
         return Some(Plan::wait(Moment::ClientMissing(message), Again::After(certain_at.saturating_duration_since(seen.instant))));
+    }
+    if seen.object.spec.drift_policy == DriftPolicy::Report {
+        let message = format!(
+            "client {id} is gone from the platform, and driftPolicy is Report: set driftPolicy: Correct for another client, or delete this object"
+        );
+        return Some(Plan::wait(Moment::Stalled(Reason::ClientMissing, message), Again::Backoff));
+    }
+    if let Some(why) = &seen.held {
+        return Some(Plan::wait(Moment::ClientMissing(format!("client {id} is gone from the platform; {why}")), Again::After(HELD_LOOK)));
     }
     let mut plan = mint_anew(seen, MintCall::Create { nonce: None }, &message);
     if matches!(plan.moment, Some(Moment::Creating(_))) {
@@ -379,30 +396,6 @@ fn recovering(status: &GenesysOAuthClientStatus, message: &str) -> Option<Moment
         (Destination::Main, Publication::Never) => Some(Moment::Creating(message.to_owned())),
         (Destination::Main, _) => Some(Moment::SecretMissing(message.to_owned())),
     }
-}
-
-fn mint_anew(seen: &Observation, call: MintCall, message: &str) -> Plan {
-    let mint = Mint { call, revision: seen.highest_revision() + 1, attempt: 1, counts: Counts::Anew, rotation: None };
-    limited(seen, Plan::steps(vec![Step::Mint(mint)], Some(Moment::Creating(message.to_owned())), Again::After(seen.times.roles)))
-}
-
-/// Holds a plan back that would ask for a fourth secret within an hour.
-fn limited(seen: &Observation, plan: Plan) -> Plan {
-    let hour = jiff::SignedDuration::from_hours(1);
-    let recent: Vec<_> = seen.status().mints.into_iter().filter(|time| seen.now.duration_since(*time) < hour).collect();
-    let asks = plan.steps.iter().any(|step| match step {
-        Step::Mint(mint) => mint.counts == Counts::Anew,
-        Step::Adopt(adopting) => matches!(adopting.by, AdoptedBy::Reset),
-        _ => false,
-    });
-    let Some(first) = recent.iter().min().filter(|_| asks && recent.len() >= MINTS_AN_HOUR) else { return plan };
-    let free_at = first.checked_add(hour).unwrap_or(seen.now);
-    let message = format!(
-        "{MINTS_AN_HOUR} secrets were issued for this object within an hour, so something spoils them: find out what; the next one is issued after {}",
-        crate::api::condition::whole_second(free_at)
-    );
-    let wait = Duration::try_from(free_at.duration_since(seen.now)).unwrap_or(Duration::from_secs(60));
-    Plan::wait(Moment::Stalled(Reason::MintLimit, message), Again::After(wait.min(seen.times.resync)))
 }
 
 #[cfg(test)]

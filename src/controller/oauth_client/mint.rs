@@ -203,9 +203,15 @@ async fn issued_client(
             && declared.request(&seen.owner.marker(nonce), ClientState::Active).differences(&issued.client).is_empty()
         {
             freshness = Freshness::AsDeclared;
+            pass.saw_of(&issued.client, replied + seen.times.window);
         }
         pass.event(EventType::Normal, "ClientCreated", &format!("created client {id}")).await;
     } else {
+        // The reset is no change by somebody else, but the client may differ in what the reply does not tell of.
+        pass.remember(|memory| memory.sights.remove(&id));
+        if pass.status.client_id.is_none() && seen.object.spec.adopt.is_some() {
+            freshness = super::adopt::freshness(seen);
+        }
         pass.event(EventType::Normal, "SecretReset", &format!("the platform issued a new secret for client {id}")).await;
     }
     let public = seen.object.spec.public_client;

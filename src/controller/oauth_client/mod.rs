@@ -7,9 +7,12 @@ pub mod access;
 pub mod adopt;
 pub mod apply;
 pub mod cleanup;
+pub mod correct;
 pub mod decide;
+pub mod drift;
 pub mod integrations;
 pub mod intent;
+pub mod look;
 pub mod mint;
 pub mod mint_check;
 pub mod moments;
@@ -119,6 +122,7 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     let on_error =
         |object: Arc<GenesysOAuthClient>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
     let followers = &context.fleet.followers;
+    controller = controller.reconcile_on(context.fleet.wakes.of(&scope));
     let passes = controller.graceful_shutdown_on(stop).run(pass, on_error, context.clone()).for_each(|result| {
         // Each version that the watch shows leads to a pass, so that policies learn of it here, after it is in the store.
         match result {

@@ -18,10 +18,17 @@ use super::{
 use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization,
-        oauth_client::rotation_status::{CurrentRotation, RotationStep},
+        oauth_client::{
+            DriftEntry,
+            rotation_status::{CurrentRotation, RotationStep},
+        },
         rotation_policy::RotationStrategy,
     },
-    controller::{memory::Recollection, sessions::Session},
+    controller::{
+        memory::Recollection,
+        sessions::Session,
+        snapshot::{Listed, Sight},
+    },
     genesys::{self, OAuthClient, Probe},
     marker::Owner,
     secret::{Credential, Ownership, Published, rotation::RotationSecret},
@@ -70,6 +77,14 @@ pub struct Observation {
     pub declared: Option<Result<Declared, Refusal>>,
     /// The client that status names, where it was read.
     pub client: ClientView,
+    /// What the snapshot tells of that client.
+    pub listed: Listed,
+    /// The client compared with what spec declares, where it is known and no edit waits.
+    pub comparison: Option<Comparison>,
+    /// Why a client that is gone may not be created again now.
+    pub held: Option<String>,
+    /// The request for a scan that this pass met.
+    pub scanned_for: Option<String>,
     /// Clients that were read in this pass and carry this object's marker, with its nonce.
     pub marked: BTreeMap<String, String>,
     /// A scan is needed, and counts only from this instant on.
@@ -164,6 +179,15 @@ pub enum AdoptedSecret {
     NotTried,
     /// It was tried.
     Tried(SecretString, Probe),
+}
+
+/// A client beside what spec declares.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The fields that differ.
+    pub drift: Vec<DriftEntry>,
+    /// How the client was seen.
+    pub sight: Sight,
 }
 
 /// A client with this object's marker.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{
-        GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization, GenesysRotationPolicy, LET_GO_ANNOTATION,
+        GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization, GenesysRotationPolicy, LET_GO_ANNOTATION, RECONCILE_ANNOTATION,
         oauth_client::AdoptedSecretRef,
     },
     controller::{
@@ -25,6 +25,7 @@ use crate::{
         kubernetes::secrets,
         memory::Circumstances,
         sessions::Standing,
+        snapshot::Print,
     },
     marker::Owner,
     secret::{
@@ -129,8 +130,9 @@ pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<
         organization: version,
         secret: live.as_ref().and_then(|secret| secret.metadata.resource_version.clone()),
         namespace_labels: namespace_labels.clone().into_iter().collect(),
-        requests: [ROTATE_ANNOTATION, ABORT_ANNOTATION].map(|name| object.annotations().get(name).cloned()),
+        requests: [ROTATE_ANNOTATION, ABORT_ANNOTATION, RECONCILE_ANNOTATION].map(|name| object.annotations().get(name).cloned()),
         policy: policy.told(),
+        client: known_client(context, &object, &organization),
         rotation_secret: rotation.as_ref().and_then(|rotation| rotation.next.resource_version.clone()),
         adopted_secret: adopted_version,
     };
@@ -184,6 +186,22 @@ async fn adopted_secret(
         .map(SecretString::from)
         .ok_or_else(|| format!("Secret {name:?} of spec.adopt has no text under key {key:?}: write the client's secret there"));
     Ok((Some(found), secret.metadata.resource_version))
+}
+
+/// The print of the published client, as the snapshot tells it or as this process saw it since.
+fn known_client(context: &Context, object: &GenesysOAuthClient, organization: &Organization) -> Option<Option<Print>> {
+    let Organization::Ready(_, session) = organization else { return None };
+    let id = object.status.as_ref()?.client_id.as_deref()?;
+    let snapshot = session.snapshot();
+    let window = times(context, object).window;
+    context.memory.look(&object.uid().unwrap_or_default(), |memory| {
+        let memory = memory?;
+        let told = snapshot.filter(|snapshot| snapshot.counts(memory, id, window));
+        match told {
+            Some(snapshot) => Some(snapshot.get(id).map(|(_, print)| print)),
+            None => memory.sights.get(id).map(|sight| sight.print),
+        }
+    })
 }
 
 /// The rotation Secret, where there can be one that counts: during a rotation, and where the main Secret or the status was lost.

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use super::{
+    look,
     observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, current_rotation, readiness},
     observe::{Live, Near, times},
     observe_adoption,
@@ -18,7 +19,13 @@ use crate::{
         GenesysOAuthClient, GenesysOrganization,
         oauth_client::{IntentOperation, rotation_status::Trigger},
     },
-    controller::{context::Context, fleet::Candidate, memory::Circumstances, sessions::Session},
+    controller::{
+        context::Context,
+        fleet::Candidate,
+        memory::Circumstances,
+        sessions::Session,
+        snapshot::{Listed, Sight},
+    },
     genesys::{self, ErrorClass, Resolved, RoleRequest, Scan},
     marker::{Marker, Owner},
     secret::Found,
@@ -93,6 +100,10 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         namespace_labels: near.namespace_labels,
         declared: None,
         client: ClientView::NotRead,
+        listed: Listed::NotTold,
+        comparison: None,
+        held: None,
+        scanned_for: None,
         marked: BTreeMap::new(),
         scan_after: None,
         family: None,
@@ -186,12 +197,19 @@ async fn ask_platform(
         return Ok(());
     }
     let edited = status.synced_generation != seen.object.metadata.generation;
+    look::at_snapshot(context, session, seen, &status).await?;
     let lost = status.revision.is_some() && super::decide::published(seen).is_none();
     let rotates = seen.current().is_some_and(|current| !current.is_published())
         || seen.turn == Turn::Granted
         || seen.memory.refuted.is_some()
         || lost;
-    let unsettled = status.client_id.is_none() || status.intent.is_some() || edited || rotates || seen.memory.missing_since.is_some();
+    let unsettled = status.client_id.is_none()
+        || status.intent.is_some()
+        || edited
+        || rotates
+        || seen.memory.missing_since.is_some()
+        || look::is_news(seen, &status)
+        || look::awaits_correction(seen, &status);
     if unsettled || seen.memory.accepted.as_ref() != Some(circumstances) {
         let declared = declare(context, session, seen).await?;
         let refused = declared.as_ref().is_some_and(Result::is_err);
@@ -225,11 +243,18 @@ async fn ask_platform(
         }
         seen.family = Some(family);
     }
-    if let (Some(id), None) = (&status.client_id, &status.intent)
-        && (edited || lost || seen.memory.missing_since.is_some() || seen.turn == Turn::Granted)
-    {
-        seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
-        seen.memory = context.memory.recall(&seen.ownership.uid);
+    if let (Some(id), None) = (&status.client_id, &status.intent) {
+        let missing = seen.memory.missing_since.is_some() || matches!(seen.listed, Listed::Missing);
+        if seen.memory.gone && !matches!(seen.listed, Listed::Present(..)) && seen.memory.missing_since.is_some() {
+            // Two reads and a scan said so: no more are needed.
+            seen.client = ClientView::Missing;
+        } else if edited || lost || missing || seen.turn == Turn::Granted {
+            seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
+            seen.memory = context.memory.recall(&seen.ownership.uid);
+        }
+        if !edited {
+            seen.comparison = look::compare(session, seen, &status);
+        }
     }
     Ok(())
 }
@@ -238,11 +263,17 @@ async fn ask_platform(
 pub async fn read_client(context: &Context, session: &Session, uid: &str, id: &str) -> Result<ClientView, genesys::Error> {
     match session.platform.get_client(id).await {
         Ok(client) => {
-            context.memory.remember(uid, |memory| memory.missing_since = None);
+            context.memory.remember(uid, |memory| (memory.missing_since, memory.gone) = (None, false));
             Ok(ClientView::Present(Box::new(client)))
         }
         Err(error) if error.is_not_found() => {
-            context.memory.remember(uid, |memory| memory.missing_since.get_or_insert_with(Instant::now).to_owned());
+            let window = context.settings.consistency_window.as_duration();
+            context.memory.remember(uid, |memory| {
+                let since = *memory.missing_since.get_or_insert_with(Instant::now);
+                memory.gone = since.elapsed() >= window;
+                // A scan that was begun before still shows it.
+                memory.sights.insert(id.to_owned(), Sight { print: None, modified: None, believed_from: Instant::now() });
+            });
             Ok(ClientView::Missing)
         }
         Err(error) => Err(error),

@@ -51,6 +51,14 @@ impl Outlook {
     /// `CredentialExpiring` of an object whose credential was published.
     #[must_use]
     pub fn expiring(&self, status: &GenesysOAuthClientStatus, now: Timestamp) -> Words {
+        if let Some(at) = status.platform_deletion_at {
+            let message = format!(
+                "the platform itself will delete client {} at {}: ask Genesys, or create another client",
+                status.client_id.as_deref().unwrap_or_default(),
+                whole_second(at)
+            );
+            return (Status::True, Reason::PlatformDeletionScheduled, message);
+        }
         if self.no_secret {
             return (Status::False, Reason::NoSecret, "the client has no secret that could be rotated".to_owned());
         }

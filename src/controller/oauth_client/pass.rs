@@ -7,12 +7,13 @@ use kube::{Api, ResourceExt as _, runtime::events::EventType};
 use tokio::time::Instant;
 
 use super::{
+    drift,
     moments::{moment_of_facts, publication},
-    observation::{Destination, current_rotation, destination},
+    observation::{Destination, current_rotation, destination, known_ids},
     outlook::Outlook,
     plan::Again,
     policy::keep_books,
-    status::{Facts, Moment, Sight, set_conditions},
+    status::{self, Facts, Moment, Scope, set_conditions},
 };
 use crate::{
     api::{
@@ -26,7 +27,9 @@ use crate::{
         error::{During as _, Error},
         kubernetes::{replace_status, resource_version},
         memory::Recollection,
+        snapshot::Sight,
     },
+    genesys::OAuthClient,
 };
 
 /// How often the outcome of a call is written again after a conflict, within one pass.
@@ -47,9 +50,13 @@ pub struct Pass<'a> {
     /// When the next pass is due.
     pub again: Again,
     /// What was seen of the published credential.
-    pub sight: Sight,
+    pub sight: status::Sight,
     /// What is known of the object's rotations.
     pub outlook: Option<Outlook>,
+    /// Whether scans still tell of the client.
+    pub scanned: Scanned,
+    /// How the published client was seen; remembered when the pass ends well.
+    pub sighted: Option<(String, Sight)>,
     /// The reason for which a person had to act when the pass began.
     stalled: Option<String>,
 }
@@ -66,8 +73,10 @@ impl<'a> Pass<'a> {
             object: object.clone(),
             moment: None,
             again: Again::AtResync,
-            sight: Sight::Whole,
+            sight: status::Sight::Whole,
             outlook: None,
+            scanned: Scanned::Unknown,
+            sighted: None,
             stalled: object.status.as_ref().and_then(|status| stalled(&status.conditions)),
         }
     }
@@ -87,6 +96,41 @@ impl<'a> Pass<'a> {
     /// Changes what this process remembers of the object.
     pub fn remember<T>(&self, change: impl FnOnce(&mut Recollection) -> T) -> T {
         self.context.memory.remember(&self.uid(), change)
+    }
+
+    /// Notes the published client as it now is: as declared.
+    pub fn saw(&mut self, client: &OAuthClient, believed_from: Instant) {
+        self.status.drift.clear();
+        self.status.platform_deletion_at = client.date_to_delete;
+        self.sighted = Some((client.id.clone(), Sight::of(client, believed_from)));
+    }
+
+    /// Remembers a client that was just written as declared; scans tell of it from a later time on.
+    pub fn saw_of(&self, client: &OAuthClient, believed_from: Instant) {
+        self.remember(|memory| memory.sights.insert(client.id.clone(), Sight::of(client, believed_from)));
+    }
+
+    /// Remembers how the published client was seen, and forgets clients that are no longer the object's.
+    pub fn remember_sight(&mut self) {
+        let sighted = self.sighted.take();
+        let known = known_ids(&self.status);
+        self.remember(|memory| {
+            memory.sights.extend(sighted);
+            memory.sights.retain(|id, _| known.contains(id));
+        });
+    }
+
+    /// What `ScopeDrift` says, as far as this process compared the client.
+    fn scope(&self) -> Scope {
+        let compared = |id: &String| {
+            let now = self.sighted.as_ref().is_some_and(|(sighted, _)| sighted == id);
+            now || self.remember(|memory| memory.sights.get(id).is_some_and(|sight| sight.print.is_some()))
+        };
+        match self.scanned {
+            Scanned::LongAgo => Scope::NotScanned,
+            Scanned::Lately if self.status.client_id.as_ref().is_some_and(compared) => Scope::Says(drift::scope_drift(&self.status.drift)),
+            Scanned::Lately | Scanned::Unknown => Scope::AsItWas,
+        }
     }
 
     /// Whether `Ready` shows this reason already, so that a write would only repeat it.
@@ -173,10 +217,10 @@ impl<'a> Pass<'a> {
     pub fn shown_moment(&self) -> Moment {
         let name = self.object.secret_name();
         self.moment.clone().unwrap_or_else(|| match self.sight {
-            Sight::Lost if self.replaces() => {
+            status::Sight::Lost if self.replaces() => {
                 Moment::SecretMissing(format!("Secret {name:?} is written anew when another client's credential is proven"))
             }
-            Sight::Refuted if self.replaces() => Moment::CredentialRejected(format!(
+            status::Sight::Refuted if self.replaces() => Moment::CredentialRejected(format!(
                 "the platform refuses the credential in Secret {name:?}: another client's takes its place"
             )),
             _ => moment_of_facts(&self.status, self.object.metadata.generation, self.object.spec.state),
@@ -218,9 +262,22 @@ impl<'a> Pass<'a> {
             secret_name: self.object.secret_name().to_owned(),
             expiring: self.outlook.as_ref().map(|outlook| outlook.expiring(&self.status, now)),
             rotating: self.outlook.as_ref().map(|outlook| outlook.rotating(&self.status)),
+            scope: self.scope(),
+            drifted: (!self.status.drift.is_empty()).then(|| drift::synced(&self.status.drift, self.object.spec.drift_policy)),
         };
         set_conditions(&mut self.status.conditions, &moment, &facts, now);
     }
+}
+
+/// Whether scans still tell of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scanned {
+    /// This process does not know yet.
+    Unknown,
+    /// They do.
+    Lately,
+    /// The last one is too old.
+    LongAgo,
 }
 
 /// Whether a write of the status sets the conditions.

@@ -57,6 +57,8 @@ pub enum Step {
     Adopt(Adopting),
     /// Bring the client to what spec declares.
     Update,
+    /// Undo what somebody changed on the client.
+    Correct,
     /// Write the Secret again at its revision.
     StoreSecret(Credential),
     /// Remove the Secret of a former name.

@@ -211,6 +211,7 @@ pub async fn finish(
         if another {
             status.verified_revision = None;
             status.applied_state = Some(DesiredState::Active);
+            (status.drift, status.platform_deletion_at) = (vec![], None);
             status.synced_generation = if freshness == Freshness::AsDeclared { generation } else { None };
         }
         if let Some(nonce) = credential.nonce.clone().filter(|nonce| !status.issued_nonces.contains(nonce)) {
@@ -225,6 +226,7 @@ pub async fn finish(
         memory.held = None;
         memory.lost_call = None;
         memory.missing_since = None;
+        memory.gone = false;
         memory.refuted = None;
         memory.refused_since = None;
         memory.undecided_since = None;

@@ -9,20 +9,23 @@ use super::{
     apply::apply,
     cleanup,
     decide::{decide, published},
-    observation::{Observation, Organization, SecretView},
+    drift,
+    observation::{ClientView, Observation, Organization, SecretView},
     observe, observe_platform,
     outlook::Outlook,
-    pass::{Pass, delay},
+    pass::{Pass, Scanned, delay},
     policy::keep_books,
     status::{Moment, Sight},
 };
 use crate::{
-    api::{FINALIZER, GenesysOAuthClient},
+    api::{FINALIZER, GenesysOAuthClient, oauth_client::DriftEntry, organization::USUAL_SCAN_INTERVAL},
     controller::{
         context::Context,
         error::Error,
         kubernetes::{add_finalizer, resource_version},
         memory::{Circumstances, Recollection, pause},
+        organization::survey::is_stale,
+        snapshot::Listed,
     },
 };
 
@@ -78,6 +81,7 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
     let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
     pass.outlook = Some(Outlook::new(seen.policy.clone(), identity, no_secret, &seen.timetable, &seen.turn));
     note_first_requests(pass, &seen);
+    look_at_client(pass, &seen).await;
     look_at_credential(pass, &seen);
     let plan = decide(&seen);
     tracing::debug!(steps = ?plan.steps.iter().map(step_name).collect::<Vec<_>>(), again = ?plan.again, "decided");
@@ -123,10 +127,68 @@ fn look_at_credential(pass: &mut Pass<'_>, seen: &Observation) {
     pass.status.verified_revision = None;
 }
 
+/// Notes how the published client was seen, and what of it is not as declared. What is new of that is told once.
+async fn look_at_client(pass: &mut Pass<'_>, seen: &Observation) {
+    pass.scanned = scanned(pass, seen);
+    let Some(id) = seen.status().client_id.filter(|_| seen.failed.is_none() && seen.status().intent.is_none()) else { return };
+    if let Some(token) = &seen.scanned_for {
+        pass.status.last_handled_reconcile_request = Some(token.clone());
+    }
+    let sight = match (&seen.comparison, &seen.listed) {
+        (Some(comparison), _) => Some(comparison.sight.clone()),
+        (None, Listed::Present(_, sight)) => Some(sight.clone()),
+        _ => None,
+    };
+    if let Some(sight) = sight {
+        pass.sighted = Some((id, sight));
+    }
+    match (&seen.client, &seen.listed) {
+        (ClientView::Present(client), _) | (ClientView::NotRead, Listed::Present(client, _)) => {
+            pass.status.platform_deletion_at = client.date_to_delete;
+        }
+        _ => {}
+    }
+    let Some(comparison) = &seen.comparison else { return };
+    let former = std::mem::replace(&mut pass.status.drift, comparison.drift.clone());
+    let drift = &comparison.drift;
+    let who = drift::modifier(drift);
+    let extra = drift::extra_powers(drift);
+    if !extra.is_empty() && extra != drift::extra_powers(&former) {
+        let note = format!("the client was given what is not declared: {}{who}; see docs: Drift", extra.join("; "));
+        tracing::warn!(reason = "ExtraAccessGranted", extra = extra.join("; "), "somebody gave the client more than is declared");
+        pass.event(EventType::Warning, "ExtraAccessGranted", &note).await;
+    }
+    let others = |drift: &[DriftEntry]| drift.iter().map(|entry| (entry.field.clone(), entry.actual.clone())).collect::<Vec<_>>();
+    if !drift.is_empty() && others(drift) != others(&former) {
+        let note = format!("the platform shows other values than were declared of {}{who}", drift::fields(drift));
+        pass.event(EventType::Warning, "DriftFound", &note).await;
+    }
+}
+
+/// Whether the last scan of the organization still says something.
+fn scanned(pass: &Pass<'_>, seen: &Observation) -> Scanned {
+    let name = &seen.object.spec.organization_ref.name;
+    let interval = match &seen.organization {
+        Organization::Ready(organization, _) | Organization::NotReady(_, organization) => organization.scan_interval(),
+        _ => USUAL_SCAN_INTERVAL,
+    };
+    let newest = match &seen.organization {
+        Organization::Ready(_, session) => session.snapshot().map(|snapshot| is_stale(snapshot.begun(), interval, seen.instant)),
+        _ => None,
+    };
+    match newest {
+        Some(false) => Scanned::Lately,
+        Some(true) => Scanned::LongAgo,
+        None if pass.context.sessions.scan_is_stale(name, interval) => Scanned::LongAgo,
+        None => Scanned::Unknown,
+    }
+}
+
 /// Writes the final status of a pass, and says when the next one is due.
 pub async fn finish(pass: &mut Pass<'_>, circumstances: &Circumstances) -> Result<Action, Error> {
     announce(pass).await;
     pass.commit_status().await?;
+    pass.remember_sight();
     let resync = pass.context.settings.resync_interval.as_duration();
     let fraction = pass.context.chance.fraction();
     let again = pass.again;
@@ -166,6 +228,7 @@ fn step_name(step: &super::plan::Step) -> &'static str {
         },
         Step::Adopt(_) => "adopt",
         Step::Update => "update",
+        Step::Correct => "correct",
         Step::StoreSecret(_) => "store Secret",
         Step::DropFormerSecret => "drop former Secret",
         Step::Verify(_) => "verify",

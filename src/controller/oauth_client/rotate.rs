@@ -150,7 +150,7 @@ async fn refuted(
         Ok(_) => format!("the new client {id} is gone from the platform"),
         Err(_) => return Ok(()),
     };
-    pass.remember(|memory| memory.missing_since = None);
+    pass.remember(|memory| (memory.missing_since, memory.gone) = (None, false));
     rotation_end::fail(pass, seen, &why).await
 }
 
@@ -206,6 +206,7 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
         status.verified_revision = Some(credential.revision);
         status.issued_at = credential.issued_at;
         status.applied_state = Some(DesiredState::Active);
+        (status.drift, status.platform_deletion_at) = (vec![], None);
         status.synced_generation = synced;
         status.retiring.retain(|retiring| retiring.client_id != credential.client_id);
         if let Some(former) = former
@@ -234,6 +235,7 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
         memory.verified = Some((revision, instant));
         memory.refuted = None;
         memory.missing_since = None;
+        memory.gone = false;
         memory.next_known = None;
         memory.next_proven = None;
         memory.edited_but_proven = None;

@@ -101,6 +101,21 @@ pub struct Facts {
     pub expiring: Option<Words>,
     /// What `Rotating` says of the rotation under way, where this pass knows of it; with whether one is under way.
     pub rotating: Option<Words>,
+    /// What `ScopeDrift` says, as far as this process knows.
+    pub scope: Scope,
+    /// What `Synced` says of a client that is not as declared.
+    pub drifted: Option<Words>,
+}
+
+/// What `ScopeDrift` says where an object rests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// As it was: this process has not compared the client yet.
+    AsItWas,
+    /// The last scan is too old.
+    NotScanned,
+    /// By the last comparison.
+    Says(Words),
 }
 
 impl Facts {
@@ -147,6 +162,28 @@ fn keep_rotating(facts: &Facts) -> Cell {
 /// `Rotating` where none can be under way but one that was started before.
 fn idle_unless_rotating(facts: &Facts) -> Cell {
     if facts.rotates() { keep_rotating(facts) } else { idle() }
+}
+
+/// `ScopeDrift` by the last comparison.
+fn scope(facts: &Facts) -> Cell {
+    match &facts.scope {
+        Scope::AsItWas => KEEP_DRIFT,
+        Scope::NotScanned => not_scanned(),
+        Scope::Says((status, reason, message)) => set(*status, *reason, message),
+    }
+}
+
+/// As it was, until the last scan is too old.
+fn scope_until_stale(facts: &Facts) -> Cell {
+    if facts.scope == Scope::NotScanned { not_scanned() } else { KEEP_DRIFT }
+}
+
+/// `Synced` of an object whose edits were applied.
+fn synced(facts: &Facts) -> Cell {
+    match &facts.drifted {
+        Some((status, reason, message)) => set(*status, *reason, message),
+        None => set(Status::True, Reason::Matches, "the platform matches spec"),
+    }
 }
 
 const KEEP_DRIFT: Cell = Cell::Keep(Status::Unknown, Reason::NotScanned, NOT_SCANNED);
@@ -220,12 +257,12 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
         ],
         Moment::Settled => [
             ready(facts),
-            set(T, R::Matches, "the platform matches spec"),
+            synced(facts),
             match &facts.expiring {
                 Some((status, reason, message)) => set(*status, *reason, message),
                 None => set(F, R::NoPolicy, NO_POLICY),
             },
-            KEEP_DRIFT,
+            scope(facts),
             match &facts.rotating {
                 Some((status, reason, message)) => set(*status, *reason, message),
                 None => idle(),
@@ -265,7 +302,7 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             if never { set(F, R::WaitingForOrganization, message) } else { ready(facts) },
             set(U, R::OrganizationNotReady, message),
             keep_expiring(facts),
-            if never { not_scanned() } else { KEEP_DRIFT },
+            if never { not_scanned() } else { scope_until_stale(facts) },
             keep_rotating(facts),
             if facts.publication == Publication::Verified { set(F, R::Done, DONE) } else { set(T, R::WaitingForOrganization, message) },
             not_stalled(),
@@ -274,16 +311,16 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             if facts.publication == Publication::Verified { ready(facts) } else { set(F, R::Suspended, message) },
             if never || *edit == Edit::Waiting { set(F, R::Suspended, message) } else { set(T, R::Matches, "the platform matches spec") },
             keep_expiring(facts),
-            if never { not_scanned() } else { KEEP_DRIFT },
+            if never { not_scanned() } else { scope(facts) },
             set(F, R::Suspended, message),
             set(F, R::Suspended, message),
             not_stalled(),
         ],
         Moment::Inactive => [
             set(F, R::Inactive, "spec.state is Inactive"),
-            set(T, R::Matches, "the platform matches spec"),
+            synced(facts),
             set(F, R::Inactive, "spec.state is Inactive"),
-            KEEP_DRIFT,
+            scope(facts),
             idle(),
             set(F, R::Done, DONE),
             not_stalled(),

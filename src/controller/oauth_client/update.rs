@@ -1,10 +1,11 @@
 //! Brings a client to what spec declares (talks to the network): what was read, the declared fields laid over it, one PUT; none where nothing differs.
 
 use kube::runtime::events::EventType;
+use tokio::time::Instant;
 
 use super::{
     moments::moment_of_error,
-    observation::{ClientView, Observation, Organization},
+    observation::{ClientView, Observation, Organization, client_nonce},
     pass::Pass,
     plan::Again,
     status::{Delay, Moment},
@@ -15,7 +16,7 @@ use crate::{
         oauth_client::{DesiredState, RetiringState},
     },
     controller::{error::Error, sessions::Session},
-    genesys::{ClientState, Operation},
+    genesys::{self, ClientRequest, ClientState, OAuthClient, Operation},
     marker::Marker,
 };
 
@@ -43,23 +44,39 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
     if request.differences(&client).is_empty() {
         return Ok(Brought::Done);
     }
-    let result = session.platform.update_client(id, request.overlay(&client.raw)).await;
-    let object = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
-    let operation = Operation::UpdateClient;
-    Ok(match result {
+    Ok(match put(seen, session, &client, &request).await {
         Ok(reply) => {
-            tracing::info!(target: "audit", %object, %operation, client = %id, outcome = "done", "platform write");
+            pass.saw_of(&reply, Instant::now() + seen.times.window);
             pass.event(EventType::Normal, "ClientUpdated", &format!("updated client {id}")).await;
             match request.differences(&reply).first() {
                 None => Brought::Done,
                 Some(difference) => Brought::Failed(format!("{} stays {}", difference.field, difference.actual)),
             }
         }
-        Err(error) => {
-            tracing::info!(target: "audit", %object, %operation, client = %id, outcome = %error, correlation_id = error.correlation_id(), "platform write");
-            Brought::Failed(error.cause())
-        }
+        Err(error) => Brought::Failed(error.cause()),
     })
+}
+
+/// Writes a client as it was read with the declared fields laid over it. Sent once; a lost answer is found out by the next look.
+pub async fn put(
+    seen: &Observation,
+    session: &Session,
+    client: &OAuthClient,
+    request: &ClientRequest,
+) -> Result<OAuthClient, genesys::Error> {
+    let fields: Vec<&str> = request.differences(client).iter().map(|difference| difference.field).collect();
+    let result = session.platform.update_client(&client.id, request.overlay(&client.raw)).await;
+    let object = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
+    let (operation, fields) = (Operation::UpdateClient, fields.join(","));
+    match &result {
+        Ok(_) => {
+            tracing::info!(target: "audit", %object, %operation, client = %client.id, %fields, outcome = "done", "platform write");
+        }
+        Err(error) => {
+            tracing::info!(target: "audit", %object, %operation, client = %client.id, %fields, outcome = %error, correlation_id = error.correlation_id(), "platform write");
+        }
+    }
+    result
 }
 
 /// Brings the clients that workloads use to what spec declares: the published one, then those that drain.
@@ -104,6 +121,7 @@ async fn update_published(pass: &mut Pass<'_>, seen: &Observation) -> Result<(),
         pass.status.issued_nonces.push(marker.nonce.clone());
     }
     if fields.is_empty() {
+        pass.saw(client, seen.instant);
         matches_now(pass, seen, wished);
         return Ok(());
     }
@@ -114,16 +132,13 @@ async fn update_published(pass: &mut Pass<'_>, seen: &Observation) -> Result<(),
         }
         pass.commit_status().await?;
     }
-    let result = session.platform.update_client(&client.id, request.overlay(&client.raw)).await;
-    let object = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
-    let operation = Operation::UpdateClient;
-    match result {
+    match put(seen, session, client, &request).await {
         Ok(reply) => {
-            tracing::info!(target: "audit", %object, %operation, client = %client.id, fields = fields.join(","), outcome = "done", "platform write");
             let still: Vec<String> =
                 request.differences(&reply).iter().map(|difference| format!("{} stays {}", difference.field, difference.actual)).collect();
             pass.event(EventType::Normal, "ClientUpdated", &format!("updated {} of client {}", fields.join(", "), client.id)).await;
             if still.is_empty() {
+                pass.saw(&reply, Instant::now() + seen.times.window);
                 matches_now(pass, seen, wished);
             } else {
                 let generation = seen.object.metadata.generation.unwrap_or_default();
@@ -137,7 +152,6 @@ async fn update_published(pass: &mut Pass<'_>, seen: &Observation) -> Result<(),
             }
         }
         Err(error) => {
-            tracing::info!(target: "audit", %object, %operation, client = %client.id, outcome = %error, correlation_id = error.correlation_id(), "platform write");
             let (moment, again) = moment_of_error(&error, &pass.status);
             pass.moment = Some(if error.outcome_is_known() {
                 moment
@@ -164,10 +178,10 @@ fn matches_now(pass: &mut Pass<'_>, seen: &Observation, wished: DesiredState) {
 }
 
 /// The marker that the client carries, or the one that it lost.
-fn marker_of(pass: &Pass<'_>, seen: &Observation, description: Option<&str>) -> Marker {
+pub fn marker_of(pass: &Pass<'_>, seen: &Observation, description: Option<&str>) -> Marker {
     let carried = description.and_then(Marker::parse).filter(|marker| marker.owner == seen.owner);
     carried.unwrap_or_else(|| {
-        let nonce = pass.status.issued_nonces.last().cloned().unwrap_or_else(|| pass.context.nonce());
+        let nonce = client_nonce(&pass.status).unwrap_or_else(|| pass.context.nonce());
         seen.owner.marker(&nonce)
     })
 }

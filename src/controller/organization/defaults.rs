@@ -37,7 +37,7 @@ fn remark(review: &Review) -> Option<String> {
 #[must_use]
 pub fn remarked(verdict: Verdict, review: Option<&Review>) -> Verdict {
     match verdict {
-        Verdict::Ready { name, .. } => Verdict::Ready { name, remark: review.and_then(remark) },
+        Verdict::Ready { name, held, .. } => Verdict::Ready { name, remark: review.and_then(remark), held },
         other => other,
     }
 }

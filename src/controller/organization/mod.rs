@@ -1,8 +1,10 @@
 //! The controller of `GenesysOrganization`: wires watches to passes, keeps the sessions. Decides nothing.
 
 pub mod defaults;
+pub mod inventory;
 pub mod reconcile;
 pub mod status;
+pub mod survey;
 
 use std::sync::Arc;
 
@@ -35,6 +37,11 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
         context.sessions.doubted().await;
         Some(((), context))
     });
+    let scanning = context.clone();
+    let surveys = stream::unfold(scanning, |context| async move {
+        context.sessions.survey_ended().await;
+        Some(((), context))
+    });
     let pass = |object: Arc<GenesysOrganization>, context: Arc<Context>| {
         let span = tracing::info_span!("organization", name = object.metadata.name.as_deref().unwrap_or_default());
         Box::pin(reconcile::reconcile(object, context).instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
@@ -48,6 +55,7 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
             uses.map(|object| ObjectRef::from_obj(&*object)).collect::<Vec<_>>()
         })
         .reconcile_all_on(doubts)
+        .reconcile_all_on(surveys)
         .reconcile_all_on(context.fleet.followers.recounts())
         .graceful_shutdown_on(stop)
         .run(pass, on_error, context.clone());

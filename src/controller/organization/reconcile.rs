@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{
     defaults,
     status::{Login, Verdict, set_conditions},
+    survey::{self, Survey},
 };
 use crate::{
     api::{GenesysOrganization, GenesysOrganizationStatus, condition::Reason, rules},
@@ -102,12 +103,12 @@ fn known_to_be_ready(context: &Context, object: &GenesysOrganization) -> Option<
     let known = session.serves(object)
         && status.organization_id.as_ref() == Some(&session.organization_id)
         && status.client_id.as_deref() == Some(session.own_client_id());
-    status.organization_name.clone().filter(|_| known).map(|name| Verdict::Ready { name, remark: None })
+    status.organization_name.clone().filter(|_| known).map(|name| Verdict::Ready { name, remark: None, held: None })
 }
 
-/// Writes the status with the counts of `rotationDefaults`, and says how long they hold.
+/// Writes the status with the inventory and the counts of `rotationDefaults`, wakes whom a scan concerns, and says how long all that holds.
 async fn commit_counted(
-    context: &Context,
+    context: &Arc<Context>,
     api: &Api<GenesysOrganization>,
     object: &GenesysOrganization,
     status: &mut GenesysOrganizationStatus,
@@ -116,15 +117,23 @@ async fn commit_counted(
     let review = defaults::review(context, object);
     let verdict = defaults::remarked(verdict, review.as_ref());
     status.rotation = review.as_ref().map(|review| review.fleet.clone());
+    let progress = survey::surveyed(context, object, status, &verdict);
+    let verdict = survey::held(verdict, progress.as_ref());
     let committed = commit_status(context, api, object, status, &verdict).await?;
-    let Some(review) = review else { return Ok(context.settings.resync_interval.as_duration()) };
-    match committed {
-        Committed::Later(left) => Ok(left.min(review.again(context))),
-        Committed::Done(written) => {
-            defaults::tell(context, object, &written, &review).await;
-            Ok(review.again(context))
-        }
+    survey::tell_held(context, object, &verdict).await;
+    let mut again = context.settings.resync_interval.as_duration();
+    if let Some(progress) = progress {
+        again = again.min(progress.again);
     }
+    match (committed, review) {
+        (Committed::Later(left), review) => again = again.min(left).min(review.map_or(again, |review| review.again(context))),
+        (Committed::Done(written), Some(review)) => {
+            defaults::tell(context, object, &written, &review).await;
+            again = again.min(review.again(context));
+        }
+        (Committed::Done(_), None) => {}
+    }
+    Ok(again)
 }
 
 async fn commit_status(
@@ -287,27 +296,30 @@ async fn log_in(
     status.client_id = Some(candidate.credential.client_id.clone());
     if let Some(known) = candidate.known.as_ref().filter(|known| known.organization_id == organization.id && known.serves(object)) {
         tracing::debug!(version = known.version, "the session goes on");
-        return Ok(Verdict::Ready { name: organization.name, remark: None });
+        return Ok(Verdict::Ready { name: organization.name, remark: None, held: None });
     }
     // The reads that every client needs are tried once, so that a missing permission is named here and not on each object.
-    if let Err(error) = reads(platform).await {
+    let scanner = Scanner::new(platform.clone());
+    if let Err(error) = reads(platform, &scanner).await {
         return Ok(verdict_of(&error, Login::WithoutPermission, &place(context, object)));
     }
     let session = Session {
         version: context.sessions.next_version(),
         platform: platform.clone(),
-        scanner: Scanner::new(platform.clone()),
+        scanner,
+        survey: Survey::default(),
         directory: Directory::new(),
         credential: candidate.credential,
         organization_id: organization.id,
         opened_for: opened_for(object),
     };
     context.sessions.open(&object.name_any(), session);
-    Ok(Verdict::Ready { name: organization.name, remark: None })
+    Ok(Verdict::Ready { name: organization.name, remark: None, held: None })
 }
 
-async fn reads(platform: &Platform) -> Result<(), genesys::Error> {
-    platform.list_clients().await?;
+/// The list is the first scan of the session: whoever uses it has one.
+async fn reads(platform: &Platform, scanner: &Scanner) -> Result<(), genesys::Error> {
+    scanner.begun_at_or_after(Instant::now()).await?;
     platform.roles().await.map(drop)
 }
 

@@ -16,6 +16,8 @@ pub enum Verdict {
         name: String,
         /// What a person should know of its rotations nevertheless.
         remark: Option<String>,
+        /// Why nothing is created again of what is gone from the platform.
+        held: Option<String>,
     },
     /// It waits for something that comes by itself.
     Waiting {
@@ -75,13 +77,13 @@ pub fn set_conditions(conditions: &mut Vec<Condition>, verdict: &Verdict, genera
             (True, Reason::Creating, text("the operator begins")),
             unstalled,
         ],
-        Verdict::Ready { name, remark } => [
-            (True, Reason::Available, logged_in(name, remark.as_deref())),
-            worked,
-            allowed,
-            (False, Reason::Done, text("nothing is left to do")),
-            unstalled,
-        ],
+        Verdict::Ready { name, remark, held } => {
+            let (reconciling, stalled) = match held {
+                None => ((False, Reason::Done, text("nothing is left to do")), unstalled),
+                Some(why) => ((False, Reason::Stalled, text("a person must act: see Stalled")), (True, Reason::ClientMissing, why.clone())),
+            };
+            [(True, Reason::Available, logged_in(name, remark.as_deref())), worked, allowed, reconciling, stalled]
+        }
         Verdict::Waiting { reason, message } => {
             [(False, *reason, message.clone()), (Unknown, *reason, message.clone()), not_tried, (True, *reason, message.clone()), unstalled]
         }
@@ -132,8 +134,12 @@ mod tests {
                 "Ready=U/Pending Authenticated=U/Pending PermissionsSufficient=U/Pending Reconciling=T/Creating Stalled=F/None",
             ),
             (
-                Verdict::Ready { name: "Acme".into(), remark: None },
+                Verdict::Ready { name: "Acme".into(), remark: None, held: None },
                 "Ready=T/Available Authenticated=T/Authenticated PermissionsSufficient=T/PermissionsSufficient Reconciling=F/Done Stalled=F/None",
+            ),
+            (
+                Verdict::Ready { name: "Acme".into(), remark: None, held: Some("many are gone".into()) },
+                "Ready=T/Available Authenticated=T/Authenticated PermissionsSufficient=T/PermissionsSufficient Reconciling=F/Stalled Stalled=T/ClientMissing",
             ),
             (
                 Verdict::Waiting { reason: Reason::Unreachable, message: "x".into() },
@@ -164,7 +170,7 @@ mod tests {
     #[test]
     fn defaults_that_cannot_be_followed_leave_it_ready_and_are_told() {
         let mut conditions = vec![];
-        let verdict = Verdict::Ready { name: "Acme".into(), remark: Some("rotationDefaults can't be followed".into()) };
+        let verdict = Verdict::Ready { name: "Acme".into(), remark: Some("rotationDefaults can't be followed".into()), held: None };
         set_conditions(&mut conditions, &verdict, Some(1), Timestamp::UNIX_EPOCH);
         assert_eq!((conditions[0].status.as_str(), conditions[4].status.as_str()), ("True", "False"));
         assert!(conditions[0].message.ends_with("but rotationDefaults can't be followed"), "{}", conditions[0].message);

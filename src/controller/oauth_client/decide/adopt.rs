@@ -6,7 +6,7 @@ use super::limited;
 use crate::{
     api::{
         condition::Reason,
-        oauth_client::{Adopt, DesiredState},
+        oauth_client::{Adopt, DesiredState, DriftPolicy},
     },
     controller::oauth_client::{
         observation::{AdoptedSecret, Adoption, ClientView, Observation, Organization, SecretView},
@@ -155,12 +155,12 @@ fn would_do(seen: &Observation, wanted: &Adopt, step: &Adopting) -> String {
         AdoptedBy::NoSecret => "it has no secret",
     };
     let changes = changes(seen, &step.client);
-    let changes =
-        if changes.is_empty() { "nothing else of it would change".to_owned() } else { format!("it would then be changed: {changes}") };
-    format!(
-        "client {id} ({:?}) would be adopted: its description would get this object's marker, {secret}, and {changes}",
-        step.client.name
-    )
+    let then = match seen.object.spec.drift_policy {
+        _ if changes.is_empty() => "nothing else of it would change".to_owned(),
+        DriftPolicy::Correct => format!("it would then be changed: {changes}"),
+        DriftPolicy::Report => format!("nothing else of it would change, as driftPolicy is Report; this would be told as drift: {changes}"),
+    };
+    format!("client {id} ({:?}) would be adopted: its description would get this object's marker, {secret}, and {then}", step.client.name)
 }
 
 /// What the update after an adoption would change, field by field.

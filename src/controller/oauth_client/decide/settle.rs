@@ -9,7 +9,7 @@ use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus,
         condition::Reason,
-        oauth_client::{DesiredState, RetiringState},
+        oauth_client::{DesiredState, DriftPolicy, RetiringState},
         rotation_policy::RotationStrategy,
     },
     controller::oauth_client::{
@@ -51,6 +51,15 @@ pub(super) fn settle(seen: &Observation) -> Plan {
             again = Again::Backoff;
         } else {
             steps.push(Step::Update);
+        }
+    }
+    match correction(seen, &status) {
+        Correction::None => {}
+        Correction::Possible => steps.push(Step::Correct),
+        Correction::Refused => {
+            let message = "the platform took the last correction and still shows other values: see status.drift, and correct spec to what it allows, or set driftPolicy: Report";
+            standing = Some(Moment::Stalled(Reason::PlatformRejected, message.to_owned()));
+            again = Again::Backoff;
         }
     }
     let verifiable = seen.object.spec.state == DesiredState::Active && status.applied_state != Some(DesiredState::Inactive);
@@ -97,6 +106,29 @@ pub(super) fn settle(seen: &Observation) -> Plan {
     let part = rotate::part(seen);
     steps.extend(part.steps);
     Plan { steps, moment: standing.or(part.moment), again: again.or(part.again) }
+}
+
+/// What is done about a drift.
+enum Correction {
+    None,
+    Possible,
+    /// The platform took one and went on to show other values: it is not sent again until spec or the client changes.
+    Refused,
+}
+
+fn correction(seen: &Observation, status: &GenesysOAuthClientStatus) -> Correction {
+    let waits = status.synced_generation != seen.object.metadata.generation;
+    if waits || seen.object.spec.drift_policy == DriftPolicy::Report {
+        return Correction::None;
+    }
+    let generation = seen.object.metadata.generation.unwrap_or_default();
+    match &seen.comparison {
+        Some(comparison) if comparison.drift.is_empty() => Correction::None,
+        Some(comparison) if seen.memory.unheeded == Some((generation, comparison.sight.modified)) => Correction::Refused,
+        Some(_) => Correction::Possible,
+        None if !status.drift.is_empty() && seen.memory.unheeded.is_some_and(|(known, _)| known == generation) => Correction::Refused,
+        None => Correction::None,
+    }
 }
 
 /// What may be done where nothing is allowed: what is on its way to deletion goes.

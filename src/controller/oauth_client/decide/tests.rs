@@ -43,6 +43,7 @@ fn words(seen: &Observation) -> String {
         }
         Step::Adopt(adopting) => format!("adopt {} r{} a{}", adopting.client.id, adopting.revision, adopting.attempt),
         Step::Update => "update".to_owned(),
+        Step::Correct => "correct".to_owned(),
         Step::StoreSecret(_) => "store".to_owned(),
         Step::DropFormerSecret => "drop former".to_owned(),
         Step::Verify(_) => "verify".to_owned(),

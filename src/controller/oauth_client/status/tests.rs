@@ -1,11 +1,116 @@
 //! The condition table as a golden test, and the rules C1 to C4 over every row.
 
 use super::*;
+use crate::{
+    api::oauth_client::{DriftEntry, DriftPolicy},
+    controller::oauth_client::drift,
+};
 
 const EVERY_PUBLICATION: [Publication; 3] = [Publication::Never, Publication::Unverified, Publication::Verified];
 
 fn facts(publication: Publication) -> Facts {
-    Facts { generation: Some(3), publication, sight: Sight::Whole, secret_name: "billing".into(), expiring: None, rotating: None }
+    Facts {
+        generation: Some(3),
+        publication,
+        sight: Sight::Whole,
+        secret_name: "billing".into(),
+        expiring: None,
+        rotating: None,
+        scope: Scope::AsItWas,
+        drifted: None,
+    }
+}
+
+/// The facts of a client that was compared with a scan.
+fn compared(drift: &[DriftEntry], policy: DriftPolicy) -> Facts {
+    Facts {
+        scope: Scope::Says(drift::scope_drift(drift)),
+        drifted: (!drift.is_empty()).then(|| drift::synced(drift, policy)),
+        ..facts(Publication::Verified)
+    }
+}
+
+fn line_of(moment: &Moment, facts: &Facts) -> String {
+    let mut conditions = conditions_of(&Moment::Settled, Publication::Verified);
+    set_conditions(&mut conditions, moment, facts, Timestamp::UNIX_EPOCH);
+    conditions.iter().map(|c| format!("{} {}", &c.status[..1], c.reason)).collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn golden_table_of_drift() {
+    let power = [DriftEntry { field: "roles".into(), extra: vec!["admin".into()], ..DriftEntry::default() }];
+    let less = [DriftEntry { field: "scopes".into(), missing: vec!["users".into()], ..DriftEntry::default() }];
+    let both = [power[0].clone(), less[0].clone()];
+    let name = [DriftEntry { field: "displayName".into(), expected: Some("a".into()), actual: Some("b".into()), ..DriftEntry::default() }];
+    let (correct, report) = (DriftPolicy::Correct, DriftPolicy::Report);
+    let suspended = |edit| Moment::Suspended(edit, String::new());
+    let table: [(&str, Moment, Facts, &str); 10] = [
+        ("ready", Moment::Settled, compared(&[], correct), "T Available | T Matches | F NoPolicy | F InSync | F Idle | F Done | F None"),
+        (
+            "drift, Correct",
+            Moment::Settled,
+            compared(&power, correct),
+            "T Available | F Correcting | F NoPolicy | T Extra | F Idle | F Done | F None",
+        ),
+        (
+            "drift, Report",
+            Moment::Settled,
+            compared(&less, report),
+            "T Available | F DriftReported | F NoPolicy | T Missing | F Idle | F Done | F None",
+        ),
+        (
+            "both",
+            Moment::Settled,
+            compared(&both, report),
+            "T Available | F DriftReported | F NoPolicy | T MissingAndExtra | F Idle | F Done | F None",
+        ),
+        (
+            "no power",
+            Moment::Settled,
+            compared(&name, report),
+            "T Available | F DriftReported | F NoPolicy | F InSync | F Idle | F Done | F None",
+        ),
+        (
+            "drift, inactive",
+            Moment::Inactive,
+            compared(&power, correct),
+            "F Inactive | F Correcting | F Inactive | T Extra | F Idle | F Done | F None",
+        ),
+        (
+            "suspended, different",
+            suspended(Edit::Waiting),
+            compared(&power, correct),
+            "T Available | F Suspended | F NoPolicy | T Extra | F Suspended | F Suspended | F None",
+        ),
+        (
+            "client gone, Report",
+            Moment::Stalled(Reason::ClientMissing, String::new()),
+            compared(&power, report),
+            "F ClientMissing | F ClientMissing | F NoPolicy | U NotScanned | F Idle | F Stalled | T ClientMissing",
+        ),
+        (
+            "deactivated outside",
+            Moment::Stalled(Reason::DeactivatedOutside, String::new()),
+            compared(&[], correct),
+            "F DeactivatedOutside | F DeactivatedOutside | F NoPolicy | U NotScanned | F Idle | F Stalled | T DeactivatedOutside",
+        ),
+        (
+            "organization down for long",
+            Moment::OrganizationDown(String::new()),
+            Facts { scope: Scope::NotScanned, ..facts(Publication::Verified) },
+            "T Available | U OrganizationNotReady | F NoPolicy | U NotScanned | F Idle | F Done | F None",
+        ),
+    ];
+    for (name, moment, facts, expected) in table {
+        assert_eq!(line_of(&moment, &facts), expected, "{name}");
+    }
+    // "=" while an edit waits, and while the organization is down for a short time.
+    for moment in [Moment::Updating(Delay::None, String::new()), Moment::OrganizationDown(String::new())] {
+        let mut conditions = vec![];
+        set_conditions(&mut conditions, &Moment::Settled, &compared(&power, correct), Timestamp::UNIX_EPOCH);
+        set_conditions(&mut conditions, &moment, &compared(&[], correct), Timestamp::UNIX_EPOCH);
+        assert_eq!(find(&conditions, ConditionType::ScopeDrift).map(|kept| kept.reason.as_str()), Some("Extra"), "{moment:?}");
+    }
 }
 
 fn conditions_of(moment: &Moment, publication: Publication) -> Vec<Condition> {

@@ -1,0 +1,389 @@
+//! The organization's worker: one scan an interval, compared with all objects at once; those that it concerns are woken. Writes nothing itself.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use kube::{
+    ResourceExt as _,
+    runtime::{events::EventType, reflector::ObjectRef},
+};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::{inventory, status::Verdict};
+use crate::{
+    api::{
+        GenesysOAuthClient, GenesysOrganization, GenesysOrganizationStatus, RECONCILE_ANNOTATION,
+        condition::{ConditionType, Reason, find},
+        inventory::Inventory,
+    },
+    controller::{
+        context::Context,
+        fleet::followers::GATHER,
+        memory::{Recollection, pause},
+        sessions::{Session, Standing},
+        snapshot::Snapshot,
+    },
+    genesys::{self, ErrorClass, Scan},
+};
+
+/// So many clients gone in one scan are no accident of a single one.
+const MANY: usize = 3;
+/// And this share of those that are managed, as a divisor.
+const SHARE: usize = 10;
+/// How soon a scan that is under way is asked after, should its end be missed.
+const SCAN_TAKES: Duration = Duration::from_secs(120);
+/// How many intervals a scan serves.
+const SCAN_SERVES: u32 = 3;
+
+/// How far the scans of one session came.
+#[derive(Debug, Default)]
+pub struct Survey(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    indexed: Option<Arc<Snapshot>>,
+    /// When the scan was begun that was compared last, and when that was.
+    compared: Option<(Instant, Instant)>,
+    running: bool,
+    failures: u32,
+    /// No scan is begun before, after one that failed.
+    not_before: Option<Instant>,
+    /// A scan that a person asked for: the token, and when it was seen.
+    requested: Option<(String, Instant)>,
+    /// The uids of objects whose client was not in the scan that was compared last.
+    gone: BTreeSet<String>,
+    /// Those of them that went together with many others: they are not created again.
+    held: BTreeSet<String>,
+    /// How many objects had a client when that was seen.
+    of: usize,
+    /// What the scan that was compared last held.
+    inventory: Option<Inventory>,
+}
+
+/// What the worker did, and what the organization's status is to tell.
+#[derive(Debug)]
+pub struct Progress {
+    /// The clients, where a scan was compared.
+    pub inventory: Option<Inventory>,
+    /// The request that was handled.
+    pub handled: Option<String>,
+    /// Why nothing is created again, where many clients went at once.
+    pub held: Option<String>,
+    /// The objects that are to be looked at.
+    pub wake: Vec<ObjectRef<GenesysOAuthClient>>,
+    /// When the worker is needed again.
+    pub again: Duration,
+}
+
+impl Survey {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The index of a scan; made once, also for many that ask.
+    #[must_use]
+    pub fn index(&self, scan: Arc<Scan>) -> Arc<Snapshot> {
+        let mut state = self.lock();
+        match &state.indexed {
+            Some(known) if Arc::ptr_eq(&known.scan, &scan) || known.begun() > scan.begun => known.clone(),
+            _ => state.indexed.insert(Arc::new(Snapshot::new(scan))).clone(),
+        }
+    }
+
+    /// Whether and why an object whose client is gone must not be given another one now.
+    #[must_use]
+    pub fn holds(&self) -> Option<String> {
+        let state = self.lock();
+        if state.compared.is_none() {
+            return Some("the clients of the organization are counted before anything is created again".to_owned());
+        }
+        state.hold()
+    }
+
+    fn ended(&self, result: Result<(), Duration>, now: Instant) {
+        let mut state = self.lock();
+        state.running = false;
+        match result {
+            Ok(()) => (state.failures, state.not_before) = (0, None),
+            Err(wait) => state.not_before = Some(now + wait),
+        }
+    }
+}
+
+impl State {
+    fn hold(&self) -> Option<String> {
+        (!self.held.is_empty()).then(|| {
+            format!(
+                "{} of {} managed clients were gone from the platform at once, so none of them is created again: find out why; they go on as soon as \
+                 they are back, or when you annotate the GenesysOrganization with {RECONCILE_ANNOTATION}=<a new value>",
+                self.held.len(),
+                self.of
+            )
+        })
+    }
+
+    /// Notes whose clients are gone by a scan, and holds them if they are many at once.
+    fn note_gone(&mut self, gone: BTreeSet<String>, of: usize) {
+        let fresh: BTreeSet<String> = gone.difference(&self.gone).cloned().collect();
+        self.held.retain(|uid| gone.contains(uid));
+        if fresh.len() > MANY && fresh.len() * SHARE > of {
+            self.held.extend(fresh);
+            self.of = of;
+        }
+        self.gone = gone;
+    }
+
+    /// What has to be scanned for: since when, and whether it is time.
+    fn due(&self, last: Option<Instant>, interval: Duration, now: Instant) -> Instant {
+        let regular = last.map_or(now, |begun| begun + interval);
+        let asked = self.requested.as_ref().filter(|(_, at)| last.is_none_or(|begun| begun < *at)).map(|(_, at)| *at);
+        asked.map_or(regular, |asked| asked.min(regular)).max(self.not_before.unwrap_or(now))
+    }
+}
+
+/// Whether a scan is too old for anything to be said by it.
+#[must_use]
+pub fn is_stale(scanned: Instant, interval: Duration, now: Instant) -> bool {
+    now.saturating_duration_since(scanned) > interval * SCAN_SERVES
+}
+
+/// One look of the worker: compares the newest scan if it was not, and begins the next one if it is time. Waits for neither.
+#[must_use]
+pub fn advance(context: &Arc<Context>, object: &GenesysOrganization, session: &Arc<Session>) -> Progress {
+    let now = Instant::now();
+    let interval = object.scan_interval();
+    let handled = object.status.as_ref().and_then(|status| status.last_handled_reconcile_request.clone());
+    let asked = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(RECONCILE_ANNOTATION)).cloned();
+    let asked = asked.filter(|token| !token.is_empty() && Some(token) != handled.as_ref());
+    let snapshot = session.snapshot();
+    let mut progress = Progress { inventory: None, handled: None, held: None, wake: vec![], again: interval };
+    let mut released = BTreeSet::new();
+    let fresh = {
+        let mut state = session.survey.lock();
+        match asked {
+            Some(token) if state.requested.as_ref().is_none_or(|(known, _)| *known != token) => {
+                state.requested = Some((token, now));
+                // The person has seen who is held: they go on. What the scan shows beside them counts anew.
+                released = std::mem::take(&mut state.held);
+            }
+            Some(_) => {}
+            None => state.requested = None,
+        }
+        let lately = state.compared.is_some_and(|(_, at)| now.duration_since(at) < GATHER);
+        if lately {
+            progress.again = GATHER;
+        }
+        snapshot.filter(|snapshot| !lately && state.compared.is_none_or(|(begun, _)| snapshot.begun() > begun))
+    };
+    if let Some(snapshot) = fresh {
+        if context.fleet.is_complete() {
+            compare(context, object, session, &snapshot, &mut progress);
+        } else {
+            progress.again = GATHER;
+        }
+    }
+    if !released.is_empty() {
+        let objects = context.fleet.objects();
+        let freed = objects.iter().filter(|object| object.metadata.uid.as_ref().is_some_and(|uid| released.contains(uid)));
+        progress.wake.extend(freed.map(|object| ObjectRef::from_obj(&**object)));
+    }
+    let mut state = session.survey.lock();
+    progress.held = state.hold();
+    progress.inventory.clone_from(&state.inventory);
+    if let (Some((token, at)), Some((begun, _))) = (&state.requested, state.compared)
+        && begun >= *at
+    {
+        progress.handled = Some(token.clone());
+    }
+    if state.running {
+        progress.again = progress.again.min(SCAN_TAKES);
+        return progress;
+    }
+    let due = state.due(session.scanner.last().map(|scan| scan.begun), interval, now);
+    if due > now {
+        progress.again = progress.again.min(due - now);
+    } else {
+        state.running = true;
+        progress.again = progress.again.min(SCAN_TAKES);
+        drop(state);
+        scan(context.clone(), session.clone(), now);
+    }
+    progress
+}
+
+/// Scans on a task of its own: the organization's other business goes on meanwhile.
+fn scan(context: Arc<Context>, session: Arc<Session>, earliest: Instant) {
+    let work = async move {
+        let result = session.scanner.begun_at_or_after(earliest).await;
+        let wait = result.map(drop).map_err(|error| failed(&context, &session, &error));
+        session.survey.ended(wait, Instant::now());
+        context.sessions.surveyed();
+    };
+    tokio::spawn(work.in_current_span());
+}
+
+fn failed(context: &Context, session: &Session, error: &genesys::Error) -> Duration {
+    let mut state = session.survey.lock();
+    state.failures = state.failures.saturating_add(1);
+    let wait = pause(state.failures, context.chance.fraction()).max(error.retry_after().unwrap_or_default());
+    tracing::warn!(%error, ?wait, "the clients of the organization could not be listed; this is tried again");
+    if matches!(error.class(), ErrorClass::Credential) {
+        context.sessions.doubt();
+    }
+    wait
+}
+
+/// Compares a snapshot with all objects of the organization.
+fn compare(context: &Context, object: &GenesysOrganization, session: &Session, snapshot: &Snapshot, progress: &mut Progress) {
+    let begun = std::time::Instant::now();
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let objects: Vec<_> = context.fleet.objects().into_iter().filter(|client| client.spec.organization_ref.name == name).collect();
+    let window = context.settings.consistency_window.as_duration();
+    let first = session.survey.lock().compared.is_none();
+    let (mut gone, mut managed, mut wake) = (BTreeSet::new(), 0, BTreeSet::new());
+    for client in &objects {
+        let (Some(uid), Some(id)) = (&client.metadata.uid, client.status.as_ref().and_then(|status| status.client_id.as_ref())) else {
+            continue;
+        };
+        if client.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        managed += 1;
+        let concerned = context.memory.look(uid, |memory| concerns(snapshot, memory, id, window, first));
+        if snapshot.get(id).is_none() && concerned != Concern::NotTold {
+            gone.insert(uid.clone());
+        }
+        if concerned == Concern::Wakes {
+            wake.insert((client.metadata.namespace.clone().unwrap_or_default(), client.metadata.name.clone().unwrap_or_default()));
+        }
+    }
+    progress.wake.extend(wake.into_iter().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)));
+    let inventory = inventory::take(&inventory::Books {
+        snapshot,
+        objects: &objects,
+        cluster_id: &context.cluster_id,
+        own_client_id: session.own_client_id(),
+        greatest_age: inventory::greatest_age(object),
+        now: session.platform.now().unwrap_or_else(|| context.now()),
+    });
+    context.sessions.scanned(name, snapshot.begun());
+    let mut state = session.survey.lock();
+    state.note_gone(gone, managed);
+    state.inventory = Some(inventory);
+    state.compared = Some((snapshot.begun(), Instant::now()));
+    drop(state);
+    let taken = begun.elapsed();
+    tracing::debug!(clients = snapshot.scan.clients.len(), objects = objects.len(), woken = progress.wake.len(), ?taken, "compared a scan");
+}
+
+/// What a snapshot is to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Concern {
+    /// It is older than what this process knows.
+    NotTold,
+    /// The client is as a pass saw it last.
+    Rests,
+    /// It is not.
+    Wakes,
+}
+
+fn concerns(snapshot: &Snapshot, memory: Option<&Recollection>, id: &str, window: Duration, first: bool) -> Concern {
+    let Some(memory) = memory else { return if first { Concern::Rests } else { Concern::Wakes } };
+    if !snapshot.counts(memory, id, window) {
+        return Concern::NotTold;
+    }
+    let shown = snapshot.get(id).map(|(_, print)| print);
+    match memory.sights.get(id) {
+        Some(sight) if sight.print == shown => Concern::Rests,
+        // When a session opens, every object is looked at anyway.
+        None if first => Concern::Rests,
+        _ => Concern::Wakes,
+    }
+}
+
+/// What the worker of an organization that works has found, noted in its status.
+#[must_use]
+pub fn surveyed(
+    context: &Arc<Context>,
+    object: &GenesysOrganization,
+    status: &mut GenesysOrganizationStatus,
+    verdict: &Verdict,
+) -> Option<Progress> {
+    let Standing::Ready(session) = context.sessions.standing(&object.name_any()) else { return None };
+    if !matches!(verdict, Verdict::Ready { .. }) {
+        return None;
+    }
+    let mut progress = advance(context, object, &session);
+    context.fleet.wakes.wake(std::mem::take(&mut progress.wake));
+    if let Some(inventory) = &progress.inventory {
+        status.inventory = Some(inventory.clone());
+    }
+    if let Some(handled) = &progress.handled {
+        status.last_handled_reconcile_request = Some(handled.chars().take(256).collect());
+    }
+    Some(progress)
+}
+
+/// An Event when many clients went at once.
+pub async fn tell_held(context: &Context, object: &GenesysOrganization, verdict: &Verdict) {
+    let Verdict::Ready { held: Some(why), .. } = verdict else { return };
+    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    if find(conditions, ConditionType::Stalled).is_none_or(|stalled| stalled.status != "True") {
+        tracing::warn!(reason = Reason::ClientMissing.as_str(), message = %why, "a person must act");
+        context.events.publish(object, EventType::Warning, Reason::ClientMissing.as_str(), why).await;
+    }
+}
+
+/// The verdict, with the clients that went at once.
+#[must_use]
+pub fn held(verdict: Verdict, progress: Option<&Progress>) -> Verdict {
+    match verdict {
+        Verdict::Ready { name, remark, .. } => Verdict::Ready { name, remark, held: progress.and_then(|progress| progress.held.clone()) },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uids(numbers: std::ops::Range<usize>) -> BTreeSet<String> {
+        numbers.map(|number| format!("u{number}")).collect()
+    }
+
+    #[test]
+    fn many_that_go_at_once_are_held_until_they_are_back() {
+        let mut state = State::default();
+        state.note_gone(uids(0..3), 10);
+        assert!(state.hold().is_none(), "three are no more than three");
+        state.note_gone(uids(0..3), 10);
+        state.note_gone(uids(0..7), 100);
+        assert!(state.hold().is_none(), "four of a hundred are no more than a tenth");
+        state.note_gone(uids(0..27), 100);
+        assert!(state.hold().is_some_and(|words| words.starts_with("20 of 100 managed clients")), "twenty at once are held");
+        state.note_gone(uids(0..27), 100);
+        assert!(state.hold().is_some(), "the next scan does not bring them back");
+        state.note_gone(uids(0..8), 100);
+        assert_eq!(state.held, uids(7..8));
+        state.note_gone(uids(0..7), 100);
+        assert!(state.hold().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scan_is_due_an_interval_after_the_last_or_when_a_person_asks() {
+        let (now, interval) = (Instant::now(), Duration::from_secs(300));
+        let mut state = State::default();
+        assert_eq!(state.due(None, interval, now), now);
+        assert_eq!(state.due(Some(now), interval, now), now + interval);
+        let later = now + Duration::from_secs(10);
+        state.requested = Some(("token".into(), later));
+        assert_eq!(state.due(Some(now), interval, later), later);
+        assert_eq!(state.due(Some(later), interval, later), later + interval, "that scan will do");
+        state.not_before = Some(later + Duration::from_secs(3));
+        assert_eq!(state.due(Some(now), interval, later), later + Duration::from_secs(3), "after a failure it waits");
+    }
+}
