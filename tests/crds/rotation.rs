@@ -83,6 +83,18 @@ fn the_greatest_age_of_credentials() {
 }
 
 #[test]
+fn the_interval_of_scans() {
+    let with = |interval: &str| organization(&json!({ "scanInterval": interval }));
+    for interval in ["1m", "60s", "5m", "24h", "1d"] {
+        assert!(validate_cel(&with(interval)).is_ok(), "{interval}");
+    }
+    for interval in ["0s", "59s", "25h"] {
+        let message = validate_cel(&with(interval)).unwrap_err().to_string();
+        assert!(message.contains("scanInterval must lie between 1m and 24h"), "{interval}: {message}");
+    }
+}
+
+#[test]
 fn rotation_of_clients() {
     let follows = json!({
         "rotationPolicyRef": { "name": "monthly" },

@@ -137,6 +137,8 @@ fn a_process_that_has_not_seen_its_clients_yet_counts_none_away() {
         booked(world, &["billing", "other"]).await;
         counted(world, 1, status).await;
         counted(world, 1, defaults).await;
+        // The inventory comes with the next scan.
+        tokio::time::sleep(HOUR).await;
         world.kill();
         let before = world.writes();
         let refused =

@@ -32,7 +32,8 @@ fn a_settled_world_is_written_to_by_nobody_for_a_day() {
     once(2, async |world| {
         world.declare("billing", &json!({}));
         world.settles("billing").await;
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        // The inventory comes with the next scan.
+        tokio::time::sleep(Duration::from_secs(600)).await;
         let before = world.writes();
         tokio::time::sleep(Duration::from_secs(86_400)).await;
         assert_eq!(world.writes(), before);

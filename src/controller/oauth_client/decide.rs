@@ -176,24 +176,13 @@ fn suspended(seen: &Observation) -> Option<Plan> {
     } else {
         return None;
     };
-    let drifted = match &seen.comparison {
-        Some(comparison) => !comparison.drift.is_empty(),
-        None => !seen.status().drift.is_empty(),
+    let status = seen.status();
+    let applied = match &seen.comparison {
+        Some(comparison) => comparison.drift.is_empty(),
+        None => status.synced_generation == seen.object.metadata.generation && status.drift.is_empty(),
     };
-    let synced = seen.status().synced_generation == seen.object.metadata.generation && !drifted;
-    let edit = if synced || only_suspend_changed(seen) { Edit::Applied } else { Edit::Waiting };
+    let edit = if applied { Edit::Applied } else { Edit::Waiting };
     Some(Plan::wait(Moment::Suspended(edit, message), Again::AtResync))
-}
-
-/// Whether the platform was compared with this generation while it was suspended, and matched.
-fn only_suspend_changed(seen: &Observation) -> bool {
-    let (Some(Ok(declared)), ClientView::Present(client)) = (&seen.declared, &seen.client) else { return false };
-    let Some(marker) = client.description.as_deref().and_then(Marker::parse) else { return false };
-    let state = match seen.object.spec.state {
-        DesiredState::Active => ClientState::Active,
-        DesiredState::Inactive => ClientState::Inactive,
-    };
-    declared.request(&marker, state).differences(client).is_empty()
 }
 
 fn foreign_secret(seen: &Observation) -> Option<Plan> {
@@ -398,6 +387,8 @@ fn recovering(status: &GenesysOAuthClientStatus, message: &str) -> Option<Moment
     }
 }
 
+#[cfg(test)]
+mod drift_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

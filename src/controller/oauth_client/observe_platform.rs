@@ -244,16 +244,19 @@ async fn ask_platform(
         seen.family = Some(family);
     }
     if let (Some(id), None) = (&status.client_id, &status.intent) {
+        let suspended_in_sight = seen.object.spec.suspend && matches!(seen.listed, Listed::Present(..));
         let missing = seen.memory.missing_since.is_some() || matches!(seen.listed, Listed::Missing);
         if seen.memory.gone && !matches!(seen.listed, Listed::Present(..)) && seen.memory.missing_since.is_some() {
             // Two reads and a scan said so: no more are needed.
             seen.client = ClientView::Missing;
-        } else if edited || lost || missing || seen.turn == Turn::Granted {
+        } else if (edited && !suspended_in_sight) || lost || missing || seen.turn == Turn::Granted {
             seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
             seen.memory = context.memory.recall(&seen.ownership.uid);
         }
-        if !edited {
-            seen.comparison = look::compare(session, seen, &status);
+        seen.comparison = look::compare(session, seen, &status);
+        if edited {
+            // An edit that waits is no drift; one of `suspend` alone is none, and the client matches this generation too.
+            seen.comparison = seen.comparison.take().filter(|comparison| seen.object.spec.suspend && comparison.drift.is_empty());
         }
     }
     Ok(())

@@ -149,6 +149,10 @@ async fn look_at_client(pass: &mut Pass<'_>, seen: &Observation) {
         _ => {}
     }
     let Some(comparison) = &seen.comparison else { return };
+    if comparison.drift.is_empty() && seen.object.spec.suspend {
+        // Nothing of a generation that changed `suspend` alone waits to be applied.
+        pass.status.synced_generation = seen.object.metadata.generation;
+    }
     let former = std::mem::replace(&mut pass.status.drift, comparison.drift.clone());
     let drift = &comparison.drift;
     let who = drift::modifier(drift);

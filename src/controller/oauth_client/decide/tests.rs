@@ -16,6 +16,7 @@ use crate::{
         memory::{LostCall, Sighting},
         oauth_client::{
             observation::Relative,
+            plan::Mint,
             validate::{self, Refusal},
         },
     },
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// The plan in words: its steps, and where the object then stands.
-fn words(seen: &Observation) -> String {
+pub(super) fn words(seen: &Observation) -> String {
     let plan = decide(seen);
     let step = |step: &Step| match step {
         Step::Publish(_) => "publish".to_owned(),
