@@ -43,6 +43,8 @@ pub const DATA_DIGEST: &str = "oauth.genesys-operator.io/data-digest";
 pub const CLIENT_SECRET_KEY: &str = "oauth.genesys-operator.io/client-secret-key";
 /// Annotation with the labels and annotations that spec asked for, so that they can be taken away again.
 pub const APPLIED_METADATA: &str = "oauth.genesys-operator.io/applied-metadata";
+/// Annotation by which the owner of a Secret lets an object take it over, with the object's name.
+pub const TAKE_OVER: &str = "oauth.genesys-operator.io/take-over";
 /// By this annotation Reloader restarts the workloads that mount the Secret.
 pub const RELOADER_MATCH: &str = "reloader.stakater.com/match";
 
@@ -169,6 +171,29 @@ pub fn read(secret: &Secret, owner: &Ownership) -> Found {
     }
 }
 
+/// Whether the owner of somebody else's Secret lets this object take it over. One that a controller keeps is nobody's to give away.
+#[must_use]
+pub fn offered_to(secret: &Secret, owner: &Ownership) -> bool {
+    let controlled = secret.metadata.owner_references.iter().flatten().any(|reference| reference.controller == Some(true));
+    !controlled && secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(TAKE_OVER)) == Some(&owner.name)
+}
+
+/// What a Secret of somebody else holds under the keys that this object would use.
+#[must_use]
+pub fn credential_by_keys(secret: &Secret, keys: &KeyMap) -> Credential {
+    let text = |key: &str| {
+        let value = secret.data.as_ref()?.get(key)?;
+        String::from_utf8(value.0.clone()).ok().filter(|text| !text.is_empty())
+    };
+    Credential {
+        client_id: text(keys.client_id()).unwrap_or_default(),
+        client_secret: text(keys.client_secret()).map(SecretString::from),
+        revision: 0,
+        issued_at: None,
+        nonce: None,
+    }
+}
+
 /// Builds the Secret. What others wrote into its labels and annotations stays; data, type and owner are ours alone.
 #[must_use]
 pub fn build(
@@ -192,6 +217,7 @@ pub fn build(
         .map(|key| format!("label:{key}"))
         .chain(wishes.annotations.keys().map(|key| format!("annotation:{key}")))
         .collect();
+    annotations.remove(TAKE_OVER);
     annotations.entry(RELOADER_MATCH.into()).or_insert_with(|| "true".into());
     labels.extend(wishes.labels);
     annotations.extend(wishes.annotations);

@@ -107,7 +107,10 @@ fn pure_files_have_no_io_and_no_clock() {
         "src/secret/rotation.rs",
         "src/controller/oauth_client/access.rs",
         "src/controller/oauth_client/decide.rs",
+        "src/controller/oauth_client/decide/adopt.rs",
+        "src/controller/oauth_client/decide/limit.rs",
         "src/controller/oauth_client/decide/recover.rs",
+        "src/controller/oauth_client/intent.rs",
         "src/controller/oauth_client/decide/settle.rs",
         "src/controller/oauth_client/decide/rotate.rs",
         "src/controller/oauth_client/drift.rs",
@@ -139,6 +142,7 @@ fn pure_files_have_no_io_and_no_clock() {
 fn only_named_files_change_the_world() {
     let writers = [
         "src/controller/kubernetes.rs",
+        "src/controller/oauth_client/adopt.rs",
         "src/controller/oauth_client/cleanup.rs",
         "src/controller/oauth_client/integrations.rs",
         "src/controller/oauth_client/mint.rs",

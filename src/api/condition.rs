@@ -80,6 +80,8 @@ reasons! {
     Available,
     /// The client is being created or its credential verified. Wait.
     Creating,
+    /// A client that exists is being adopted. Wait.
+    Adopting,
     /// The client is gone and is being created again, or its credential stopped working and is being replaced. Wait.
     Recreating,
     /// The Secret is gone or was spoilt; the operator repairs it. Wait.
@@ -90,6 +92,10 @@ reasons! {
     Regenerating,
     /// The platform refuses the credential. Of an organization: correct the operator's own credential.
     CredentialRejected,
+    /// The client that `spec.adopt` names does not exist in the organization: create a new object with the right id.
+    AdoptedClientNotFound,
+    /// The platform refuses the secret that `spec.adopt` names: correct that Secret, or ask for a reset.
+    AdoptedSecretRejected,
     /// The client is gone from the platform.
     ClientMissing,
     /// Genesys support disabled the client: ask them.
@@ -98,6 +104,8 @@ reasons! {
     DeactivatedOutside,
     /// The GenesysOrganization is absent or not ready: look at it.
     WaitingForOrganization,
+    /// The Secret that `spec.adopt` names is absent or lacks its key: create it.
+    WaitingForSecret,
     /// The request budget or a waiting time of the protocol holds the step back. Wait.
     WaitingForBudget,
     /// `spec.state` is Inactive.

@@ -179,7 +179,7 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 32)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    #[x_kube(validation = Rule::new("self.all(g, g in ['*', 'ClientCredentials', 'AuthorizationCode', 'SAML2Bearer'])").message("grantTypes may list ClientCredentials, AuthorizationCode and SAML2Bearer, or [\"*\"] for all"))]
+    #[x_kube(validation = Rule::new("self.all(g, g in ['*', 'ClientCredentials', 'AuthorizationCode', 'SAML2Bearer', 'Implicit'])").message("grantTypes may list ClientCredentials, AuthorizationCode, SAML2Bearer and Implicit, or [\"*\"] for all"))]
     pub grant_types: Vec<String>,
     /// Names or ids of roles that are allowed; `["*"]` allows all. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -196,6 +196,16 @@ pub struct AccessRule {
     #[schemars(length(max = 200), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub scopes: Vec<String>,
+    /// How many objects of one namespace may use the organization by this entry, in the order of their creation; later ones are refused. Absent: any
+    /// number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub max_clients: Option<u32>,
+    /// Ids of the clients that may be adopted by a reset of their secret, which ends the old one; `["*"]` allows all. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200), inner(length(min = 1, max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub adopt_by_reset: Vec<String>,
     /// Ids of the integration credentials that may follow a client's rotation; `["*"]` allows all. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), inner(length(min = 1, max = 256)))]
@@ -250,6 +260,7 @@ impl AccessRule {
             GrantType::ClientCredentials => "ClientCredentials",
             GrantType::AuthorizationCode => "AuthorizationCode",
             GrantType::SAML2Bearer => "SAML2Bearer",
+            GrantType::Implicit => "Implicit",
         };
         allows(&self.grant_types, name)
     }

@@ -60,6 +60,8 @@ pub struct Circumstances {
     pub policy: String,
     /// The resourceVersion of the rotation Secret.
     pub rotation_secret: Option<String>,
+    /// The resourceVersion of the Secret that `spec.adopt` names.
+    pub adopted_secret: Option<String>,
     /// The client, as a scan or an own write showed it last.
     pub client: Known,
 }
@@ -130,6 +132,8 @@ pub struct Recollection {
     pub unheeded: Option<(i64, Option<Timestamp>)>,
     /// What was in force when access was granted last.
     pub accepted: Option<Circumstances>,
+    /// The entries of the organization's access of which each allowed all then.
+    pub entries: Option<Vec<String>>,
     /// Rollout targets that were said to be absent, by revision.
     pub absent_targets: BTreeSet<(i64, String)>,
     /// When the counts of a policy or an organization were last written.

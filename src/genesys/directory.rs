@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::budget::{Class, Work};
 use super::cache::Cache;
-use super::entities::{Division, Role, Scope};
+use super::entities::{Division, IntegrationCredential, Role, Scope};
 use super::error::{Error, Operation};
 use super::model::RoleDivision;
 use super::platform::Platform;
@@ -106,6 +106,7 @@ pub struct Directory {
     roles: Cache<Role>,
     divisions: Cache<Division>,
     scopes: Cache<Scope>,
+    integration_credentials: Cache<IntegrationCredential>,
 }
 
 impl fmt::Debug for Directory {
@@ -142,6 +143,23 @@ impl Directory {
             return Ok(found);
         }
         Ok(self.lists(platform, roles, scopes, REFETCH).await?.find(roles, scopes))
+    }
+
+    /// The ids of integration credentials by name or id; what is not found is left out. A miss is looked up once more, as in [`Self::resolve`].
+    pub async fn integration_credentials(&self, platform: &Platform, wanted: &[String]) -> Result<Vec<String>, Error> {
+        let find = |list: &[IntegrationCredential]| -> Vec<String> {
+            wanted.iter().filter_map(|wish| Some(IntegrationCredential::find(list, wish).ok()?.id.clone())).collect()
+        };
+        let mut found = vec![];
+        for age in [KEEP, REFETCH] {
+            let of = platform.clone();
+            let fetch = || async move { of.integration_credentials().await };
+            found = find(&self.integration_credentials.get(age, aborted(Operation::ListCredentials), fetch).await?);
+            if found.len() == wanted.len() {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// The names of the roles and of the divisions that were read last, by id; makes no call.

@@ -1,6 +1,7 @@
 //! The CRDs: fresh in `crds/`, within the bounds that a real, current API server sets, documented field by field, and each CEL rule with an
 //! accepted and a rejected object. Runs no server.
 
+mod adoption;
 mod rotation;
 
 use genesys_oauth_operator::api::{self, GenesysOAuthClient, GenesysOrganization};
@@ -155,6 +156,10 @@ fn changed(grant: &str, patch: &Value) -> Value {
             "organizationRef": { "name": "acme" }, "grantType": grant, "scopes": ["user-basic-info"],
             "redirectUris": ["https://app.example.com/callback"],
         }),
+        "Implicit" => json!({
+            "organizationRef": { "name": "acme" }, "grantType": grant, "scopes": ["user-basic-info"],
+            "redirectUris": ["https://app.example.com/callback"], "adopt": { "clientId": "c1", "resetSecret": true },
+        }),
         _ => json!({ "organizationRef": { "name": "acme" }, "grantType": grant, "scopes": ["user-basic-info"] }),
     };
     merge(&mut spec, patch);
@@ -219,7 +224,7 @@ fn redirect_uris_are_for_the_authorization_code() {
     rejects(
         "SAML2Bearer",
         &json!({ "redirectUris": ["https://a.example.com/"] }),
-        "spec.redirectUris is for grantType AuthorizationCode alone",
+        "spec.redirectUris is for grantTypes AuthorizationCode and Implicit alone",
     );
     for uri in [
         "http://a.example.com/",
@@ -324,7 +329,7 @@ fn organization(spec: &Value) -> GenesysOrganization {
 #[test]
 fn organizations() {
     let entry = |grant: &str| json!({ "access": [{ "name": "a", "namespaceSelector": {}, "grantTypes": [grant] }] });
-    for grant in ["*", "ClientCredentials", "AuthorizationCode", "SAML2Bearer"] {
+    for grant in ["*", "ClientCredentials", "AuthorizationCode", "SAML2Bearer", "Implicit"] {
         assert!(validate_cel(&organization(&entry(grant))).is_ok(), "{grant}");
         assert!(api::rules::organization_violations(&organization(&entry(grant))).is_empty());
     }
@@ -339,7 +344,7 @@ fn organizations() {
 #[test]
 fn rules_are_not_vacuous() {
     // Every rule of the CRDs is broken by an object above or in `rotation`; a rule that nothing can break would be compiled and never seen.
-    let broken = 43;
+    let broken = 48;
     let mut count = 0;
     for (_, schema) in schemas() {
         walk("", &schema, false, false, &mut |_, node, _, _| {

@@ -4,6 +4,8 @@
 //! `world` holds both sides and the operator, `look` asks them, `scenario` tells a story and closes it by what `rest` demands of every
 //! world; `turnstile` makes a seed repeat its run. The other files are stories.
 
+mod access;
+mod adoption;
 mod api_faults;
 mod attacks;
 mod availability;
@@ -19,6 +21,7 @@ mod fleets;
 mod gone;
 mod lifecycle;
 mod look;
+mod losses;
 mod mishaps;
 mod objects;
 mod policies;

@@ -1,5 +1,6 @@
 //! `GenesysOAuthClient`: one OAuth client of Genesys Cloud, and its rules in CEL. Types only; decides nothing.
 
+mod adopt;
 mod drift;
 mod rotation;
 pub mod rotation_status;
@@ -11,6 +12,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use adopt::{Adopt, AdoptedSecretRef};
 pub use drift::{DriftEntry, DriftPolicy};
 pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
@@ -59,16 +61,24 @@ pub use status::{
         .message("this grantType acts by scopes: list at least one in spec.scopes, for example [user-basic-info]"),
     validation = Rule::new("self.grantType != 'ClientCredentials' || !has(self.scopes)")
         .message("spec.scopes has no meaning for grantType ClientCredentials: remove it and list spec.roles"),
-    validation = Rule::new("self.grantType != 'AuthorizationCode' || (has(self.redirectUris) && size(self.redirectUris) > 0)")
-        .message("an AuthorizationCode client needs spec.redirectUris: list at least one, for example [https://app.example.com/callback]"),
-    validation = Rule::new("self.grantType == 'AuthorizationCode' || !has(self.redirectUris)")
-        .message("spec.redirectUris is for grantType AuthorizationCode alone: remove it"),
+    validation = Rule::new("!(self.grantType in ['AuthorizationCode', 'Implicit']) || (has(self.redirectUris) && size(self.redirectUris) > 0)")
+        .message("this grantType needs spec.redirectUris: list at least one, for example [https://app.example.com/callback]"),
+    validation = Rule::new("self.grantType in ['AuthorizationCode', 'Implicit'] || !has(self.redirectUris)")
+        .message("spec.redirectUris is for grantTypes AuthorizationCode and Implicit alone: remove it"),
     validation = Rule::new("!self.publicClient || self.grantType == 'AuthorizationCode'")
         .message("spec.publicClient: true (PKCE) needs grantType AuthorizationCode"),
     validation = Rule::new("!has(self.accessTokenValiditySeconds) || self.accessTokenValiditySeconds <= 172800 || self.scim")
         .message("accessTokenValiditySeconds above 172800 (two days) is for SCIM clients alone: lower it, or set spec.scim: true"),
-    validation = Rule::new("!self.publicClient || !has(self.rotationPolicyRef)")
-        .message("spec.rotationPolicyRef has no meaning for a publicClient, which has no secret to rotate: remove it")
+    validation = Rule::new("(!self.publicClient && self.grantType != 'Implicit') || !has(self.rotationPolicyRef)")
+        .message("spec.rotationPolicyRef has no meaning for a publicClient or an Implicit client, which are never rotated: remove it"),
+    validation = Rule::new("self.grantType != 'Implicit' || has(self.adopt)")
+        .message("Genesys Cloud makes no new Implicit clients: name the one that exists in spec.adopt, or use AuthorizationCode with publicClient: true"),
+    validation = Rule::new("!has(self.adopt) || self.publicClient || has(self.adopt.secretRef) != self.adopt.resetSecret")
+        .message("spec.adopt needs exactly one of secretRef (the secret is known) and resetSecret: true (a new one is issued, and the old one ends)"),
+    validation = Rule::new("!has(self.adopt) || !self.publicClient || (!has(self.adopt.secretRef) && !self.adopt.resetSecret)")
+        .message("a publicClient has no secret: remove secretRef and resetSecret from spec.adopt"),
+    validation = Rule::new("!has(oldSelf.adopt) || has(self.adopt)")
+        .message("spec.adopt can't be removed: it says that the client was there before this object; delete the object to let the client go")
 )]
 pub struct GenesysOAuthClientSpec {
     /// The GenesysOrganization that this client belongs to.
@@ -86,7 +96,7 @@ pub struct GenesysOAuthClientSpec {
     #[x_kube(validation = Rule::new("!self.contains('[k8s:')").message("description must not hold \"[k8s:\": the operator marks its clients with it"))]
     pub description: Option<String>,
 
-    /// How the client obtains tokens. ClientCredentials: a service that acts as itself, by roles. AuthorizationCode: an application that acts for the user who signs in. SAML2Bearer: an application that exchanges a SAML2 assertion. Immutable.
+    /// How the client obtains tokens. ClientCredentials: a service that acts as itself, by roles. AuthorizationCode: an application that acts for the user who signs in. SAML2Bearer: an application that exchanges a SAML2 assertion. Implicit: an old single-page application, which can only be adopted. Immutable.
     #[x_kube(validation = Rule::new("self == oldSelf").message("grantType is immutable: create a new object for another grant type"))]
     pub grant_type: GrantType,
 
@@ -107,14 +117,14 @@ pub struct GenesysOAuthClientSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub scopes: Option<Vec<String>>,
 
-    /// Where an AuthorizationCode client may send its users back to: https, or http on localhost.
+    /// Where an AuthorizationCode or Implicit client may send its users back to: https, or http on localhost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = Rule::new("self.all(u, u.startsWith('https://') || u.matches('^http://localhost(:[0-9]{1,5})?([/?].*)?$'))").message("each of redirectUris must begin with https:// or be an address of http://localhost"))]
     pub redirect_uris: Option<Vec<String>>,
 
-    /// How long an access token is valid, in seconds: 300 to 172800, more only with `scim: true`. Absent: 86400 (one day).
+    /// How long an access token is valid, in seconds: 300 to 172800, more only with `scim: true`. Absent: 86400 (one day), and on an adopted client as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 300, max = 38_880_000))]
     pub access_token_validity_seconds: Option<i64>,
@@ -151,11 +161,15 @@ pub struct GenesysOAuthClientSpec {
     #[serde(default)]
     pub drift_policy: DriftPolicy,
 
-    /// What happens to the client when this object is deleted. Absent: Delete.
+    /// What happens to the client when this object is deleted. Absent: Delete, and for an adopted client Orphan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 
-    /// Nothing is written to the platform or the Secret while this is true; conditions go on.
+    /// A client that exists already and is to be managed by this object, instead of a new one. It can be added and not be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<Adopt>,
+
+    /// Nothing is written to the platform or the Secret while this is true; conditions go on. With `adopt` they say what would be done.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -179,6 +193,8 @@ pub enum GrantType {
     AuthorizationCode,
     /// An application that exchanges a SAML2 assertion.
     SAML2Bearer,
+    /// An old single-page application that gets its tokens from the browser's address bar; it can only be adopted.
+    Implicit,
 }
 
 /// The wished state of a client.
@@ -191,7 +207,7 @@ pub enum DesiredState {
     Inactive,
 }
 
-/// What happens to the client when this object is deleted. Delete: the client and its Secret are deleted. Deactivate: the client is made inactive and kept, its Secret is deleted. Orphan: both are kept, without the operator's marks. Absent: Delete.
+/// What happens to the client when this object is deleted. Delete: the client and its Secret are deleted. Deactivate: the client is made inactive and kept, its Secret is deleted. Orphan: both are kept, without the operator's marks. Absent: Delete, and for an adopted client Orphan.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub enum DeletionPolicy {
     /// The client and its Secret are deleted.
@@ -281,6 +297,13 @@ impl GenesysOAuthClient {
     /// What happens to the client when the object is deleted.
     #[must_use]
     pub fn effective_deletion_policy(&self) -> DeletionPolicy {
-        self.spec.deletion_policy.unwrap_or_default()
+        let adopted = self.spec.adopt.is_some();
+        self.spec.deletion_policy.unwrap_or(if adopted { DeletionPolicy::Orphan } else { DeletionPolicy::Delete })
+    }
+
+    /// Whether the client has a secret that a rotation could replace: a public one has none, and the platform makes no second Implicit one.
+    #[must_use]
+    pub fn can_rotate(&self) -> bool {
+        !self.spec.public_client && self.spec.grant_type != GrantType::Implicit
     }
 }

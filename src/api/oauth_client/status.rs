@@ -165,10 +165,10 @@ pub struct RecordedOrganization {
 pub struct Intent {
     /// What is about to be done.
     pub operation: IntentOperation,
-    /// The client whose secret is reset. Absent for Create.
+    /// The client whose secret is reset, or that is adopted. Absent for Create.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// The nonce in the marker of the client that is created.
+    /// The nonce in the marker of the client that is created or adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
     /// The revision that the new credential will have.
@@ -188,6 +188,8 @@ pub enum IntentOperation {
     Create,
     /// The secret of a client is reset.
     Reset,
+    /// A client that exists gets this object's marker.
+    Adopt,
 }
 
 /// A client on its way to deletion.

@@ -35,10 +35,10 @@ pub enum Guide {
 }
 
 impl Guide {
-    /// What an object follows. A public client has no secret to rotate, and an object that is being deleted follows nothing any more.
+    /// What an object follows. A public or an Implicit client never rotates, and an object that is being deleted follows nothing any more.
     #[must_use]
     pub fn of(object: &GenesysOAuthClient) -> Option<Self> {
-        if object.spec.public_client || object.metadata.deletion_timestamp.is_some() {
+        if !object.can_rotate() || object.metadata.deletion_timestamp.is_some() {
             return None;
         }
         Some(match &object.spec.rotation_policy_ref {

@@ -27,39 +27,56 @@ pub struct Request<'a> {
     pub home_division: Option<&'a str>,
     /// Its scopes.
     pub scopes: &'a [String],
+    /// The ids of the integration credentials that are to follow it.
+    pub integration_credentials: &'a [String],
+    /// How many objects of its namespace that use the organization were created before it.
+    pub older: usize,
+    /// The client that is to be adopted by a reset of its secret.
+    pub reset: Option<&'a str>,
 }
 
-/// Whether one entry allows all of it; otherwise what the closest entry lacks.
-pub fn judge(rules: &[AccessRule], request: &Request<'_>) -> Result<(), String> {
-    one_allows(rules, request.namespace, request.namespace_labels, |rule| lacking(rule, request))
+/// The entries of which each allows all of it, by name; otherwise what the closest entry lacks.
+pub fn judge(rules: &[AccessRule], request: &Request<'_>) -> Result<Vec<String>, String> {
+    those_that_allow(rules, request.namespace, request.namespace_labels, |rule| lacking(rule, request))
 }
 
 /// Whether one entry allows a namespace to write all of these integration credentials, by id; otherwise what the closest entry lacks.
+/// `entries`: those that allow all else that the client asks for, where that is known.
 pub fn judge_integration_credentials(
     rules: &[AccessRule],
+    entries: Option<&[String]>,
     namespace: &str,
     namespace_labels: &BTreeMap<String, String>,
     ids: &[&str],
 ) -> Result<(), String> {
-    one_allows(rules, namespace, namespace_labels, |rule| {
+    let allowed = those_that_allow(rules, namespace, namespace_labels, |rule| {
         let lacking = ids.iter().filter(|id| !allows(&rule.integration_credentials, id));
-        lacking.map(|id| format!("integration credential {id:?}")).collect()
-    })
+        let mut lacking: Vec<String> = lacking.map(|id| format!("integration credential {id:?}")).collect();
+        if entries.is_some_and(|entries| !entries.contains(&rule.name)) {
+            lacking.push("the client itself".to_owned());
+        }
+        lacking
+    });
+    allowed.map(drop)
 }
 
-fn one_allows(
+fn those_that_allow(
     rules: &[AccessRule],
     namespace: &str,
     labels: &BTreeMap<String, String>,
     lacking: impl Fn(&AccessRule) -> Vec<String>,
-) -> Result<(), String> {
-    let mut refusals = vec![];
+) -> Result<Vec<String>, String> {
+    let (mut allowing, mut refusals) = (vec![], vec![]);
     for rule in rules.iter().filter(|rule| selects(rule, labels)) {
         let lacking = lacking(rule);
         if lacking.is_empty() {
-            return Ok(());
+            allowing.push(rule.name.clone());
+        } else {
+            refusals.push((lacking.len(), format!("entry {:?} does not allow {}", rule.name, lacking.join(", "))));
         }
-        refusals.push((lacking.len(), format!("entry {:?} does not allow {}", rule.name, lacking.join(", "))));
+    }
+    if !allowing.is_empty() {
+        return Ok(allowing);
     }
     refusals.sort_by_key(|(count, _)| *count);
     Err(match refusals.into_iter().next() {
@@ -100,6 +117,17 @@ fn lacking(rule: &AccessRule, request: &Request<'_>) -> Vec<String> {
             lacking.push(format!("scope {scope:?}"));
         }
     }
+    for id in request.integration_credentials {
+        if !allows(&rule.integration_credentials, id) {
+            lacking.push(format!("integration credential {id:?}"));
+        }
+    }
+    if let Some(id) = request.reset.filter(|id| !allows(&rule.adopt_by_reset, id)) {
+        lacking.push(format!("adopting client {id} by a reset of its secret (adoptByReset)"));
+    }
+    if let Some(most) = rule.max_clients.filter(|most| request.older >= *most as usize) {
+        lacking.push(format!("more than {most} clients in a namespace (maxClients; {} are older)", request.older));
+    }
     lacking
 }
 
@@ -127,20 +155,31 @@ mod tests {
     }
 
     fn decided(entries: &[AccessRule], roles: &[(&str, &str)], divisions: &[(&str, &str)]) -> Result<(), String> {
+        decided_with(entries, roles, divisions, |_| {})
+    }
+
+    fn decided_with(
+        entries: &[AccessRule],
+        roles: &[(&str, &str)],
+        divisions: &[(&str, &str)],
+        change: impl FnOnce(&mut Request<'_>),
+    ) -> Result<(), String> {
         let pairs = |list: &[(&str, &str)]| list.iter().map(|(id, name)| ((*id).to_owned(), (*name).to_owned())).collect();
         let resolved = Resolved { role_names: pairs(roles), division_names: pairs(divisions), ..Resolved::default() };
         let labels = [("team".to_owned(), "billing".to_owned())].into();
-        judge(
-            entries,
-            &Request {
-                namespace: "billing",
-                namespace_labels: &labels,
-                grant: GrantType::ClientCredentials,
-                resolved: &resolved,
-                home_division: Some("d0"),
-                scopes: &[],
-            },
-        )
+        let mut request = Request {
+            namespace: "billing",
+            namespace_labels: &labels,
+            grant: GrantType::ClientCredentials,
+            resolved: &resolved,
+            home_division: Some("d0"),
+            scopes: &[],
+            integration_credentials: &[],
+            older: 0,
+            reset: None,
+        };
+        change(&mut request);
+        judge(entries, &request).map(drop)
     }
 
     const EMPLOYEE: (&str, &str) = ("r1", "employee");
@@ -181,7 +220,7 @@ mod tests {
             ..rule(name, label, &["*"], &["*"])
         };
         let labels = [("team".to_owned(), "billing".to_owned())].into();
-        let judged = |rules: &[AccessRule], ids: &[&str]| judge_integration_credentials(rules, "billing", &labels, ids);
+        let judged = |rules: &[AccessRule], ids: &[&str]| judge_integration_credentials(rules, None, "billing", &labels, ids);
         let split = [with("one", "billing", &["i1"]), with("two", "billing", &["i2"]), with("other", "sales", &["*"])];
         assert_eq!((judged(&split, &["i1"]), judged(&split, &["i2"])), (Ok(()), Ok(())));
         let message = judged(&split, &["i1", "i2"]).unwrap_err();
@@ -190,6 +229,57 @@ mod tests {
         assert_eq!(judged(&[with("all", "billing", &["*"])], &["i1", "i2", "i3"]), Ok(()));
         assert!(judged(&[with("none", "billing", &[])], &["i1"]).is_err(), "absent is nothing");
         assert!(judged(&[], &["i1"]).unwrap_err().contains("no entry for namespace \"billing\""));
+    }
+
+    #[test]
+    fn the_entry_that_allows_the_client_must_allow_its_integration_credentials() {
+        let with = |name: &str, role: &str, ids: &[&str]| AccessRule {
+            integration_credentials: strings(ids),
+            ..rule(name, "billing", &[role], &["*"])
+        };
+        let split = [with("client", "employee", &[]), with("integration", "admin", &["i1"])];
+        let ids = strings(&["i1"]);
+        let judged = |role| {
+            let labels = [("team".to_owned(), "billing".to_owned())].into();
+            let resolved = Resolved { role_names: [("r".to_owned(), String::from(role))].into(), ..Resolved::default() };
+            let request = Request {
+                namespace: "billing",
+                namespace_labels: &labels,
+                grant: GrantType::ClientCredentials,
+                resolved: &resolved,
+                home_division: None,
+                scopes: &[],
+                integration_credentials: &ids,
+                older: 0,
+                reset: None,
+            };
+            judge(&split, &request)
+        };
+        assert!(judged("employee").unwrap_err().contains("integration credential \"i1\""));
+        assert_eq!(judged("admin"), Ok(strings(&["integration"])));
+        let labels = [("team".to_owned(), "billing".to_owned())].into();
+        let later = |entries: &[&str]| judge_integration_credentials(&split, Some(&strings(entries)), "billing", &labels, &["i1"]);
+        assert_eq!(later(&["integration"]), Ok(()));
+        assert!(later(&["client"]).is_err(), "one that was renamed since is judged by the same entry");
+    }
+
+    #[test]
+    fn so_many_objects_of_a_namespace_in_the_order_of_their_creation() {
+        let most = |count| AccessRule { max_clients: Some(count), ..rule("few", "billing", &["*"], &["*"]) };
+        let judged = |rules: &[AccessRule], older| decided_with(rules, &[EMPLOYEE], &[HOME], |request| request.older = older);
+        assert_eq!((judged(&[most(2)], 0), judged(&[most(2)], 1)), (Ok(()), Ok(())));
+        let message = judged(&[most(2)], 2).unwrap_err();
+        assert!(message.contains("more than 2 clients in a namespace (maxClients; 2 are older)"), "{message}");
+        assert!(judged(&[most(0)], 0).is_err(), "none at all");
+        assert_eq!(judged(&[most(1), rule("many", "billing", &["*"], &["*"])], 7), Ok(()), "another entry knows no limit");
+    }
+
+    #[test]
+    fn a_reset_of_a_client_that_exists_must_be_allowed_by_its_id() {
+        let with = |ids: &[&str]| [AccessRule { adopt_by_reset: strings(ids), ..rule("a", "billing", &["*"], &["*"]) }];
+        let judged = |ids: &[&str]| decided_with(&with(ids), &[EMPLOYEE], &[HOME], |request| request.reset = Some("c1"));
+        assert_eq!((judged(&["c1"]), judged(&["*"])), (Ok(()), Ok(())));
+        assert!(judged(&[]).unwrap_err().contains("adopting client c1 by a reset") && judged(&["c2"]).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Carries out a plan, step by step (talks to the network). Each step may be run again from the start; the first that fails ends the pass.
 
 use super::{
-    class, correct, mint,
+    adopt, class, correct, mint,
     observation::Observation,
     overlap,
     pass::Pass,
@@ -43,6 +43,7 @@ async fn run(pass: &mut Pass<'_>, seen: &Observation, step: &Step) -> Result<(),
         Step::Own { nonces, published } => own(pass, seen, nonces, published.as_ref()).await,
         Step::EnterRetirement(ids, state) => retire::enter(pass, ids, *state).await,
         Step::Mint(wanted) => mint::mint(pass, seen, wanted).await,
+        Step::Adopt(adopting) => adopt::adopt(pass, seen, adopting).await,
         Step::Update => update::update(pass, seen).await,
         Step::Correct => correct::correct(pass, seen).await,
         Step::StoreSecret(credential) => publish::store_again(pass, seen, credential).await,

@@ -291,7 +291,9 @@ async fn release_all(pass: &Pass<'_>, session: &Arc<Session>, owner: &Owner, ear
             // Somebody else's by now.
             continue;
         }
-        let published = status.client_id.as_ref() == Some(&id);
+        // One whose adoption was not finished is no surplus: it was there before.
+        let adopted = pass.object.spec.adopt.as_ref().map(|adopt| &adopt.client_id);
+        let published = status.client_id.as_ref().or(adopted) == Some(&id);
         let outcome = match policy {
             DeletionPolicy::Delete => inactivate_and_delete(session, &client).await.map(|()| "deleted"),
             _ if !published => inactivate_and_delete(session, &client).await.map(|()| "deleted"),

@@ -1,17 +1,21 @@
 //! From what was seen to what will be done: an ordered row of named checks, of which the first that applies makes the plan. Pure.
 
+pub mod adopt;
+mod limit;
 mod recover;
 pub mod rotate;
 mod settle;
 
 pub use settle::follows;
 
+use limit::{limited, mint_anew};
+
 use std::time::Duration;
 
 use super::{
     moments::{moment_of_error, publication},
     observation::{ClientView, Destination, Observation, Organization, SecretView, client_nonce, current_rotation, destination},
-    plan::{Again, Counts, Mint, MintCall, Plan, Step},
+    plan::{Again, MintCall, Plan, Step},
     status::{Edit, Moment, Publication},
 };
 use crate::{
@@ -30,8 +34,6 @@ use crate::{
     secret::{Credential, Published},
 };
 
-/// How many creates and resets an object may ask for within an hour.
-pub const MINTS_AN_HOUR: usize = 3;
 /// How many clients of one object may be on their way to deletion.
 pub const MOST_RETIRING: usize = 8;
 /// How often a credential is verified that nothing speaks against.
@@ -70,6 +72,7 @@ pub fn decide(seen: &Observation) -> Plan {
         .or_else(|| not_allowed(seen))
         .or_else(|| recover::intent_found(seen))
         .or_else(|| recover::no_client_yet(seen))
+        .or_else(|| recover::status_of_another(seen))
         .or_else(|| client_in_the_way(seen))
         .or_else(|| credential_lost(seen))
         .unwrap_or_else(|| settle::settle(seen))
@@ -154,6 +157,7 @@ fn genuine(seen: &Observation, intent: &Intent, found: &Published) -> bool {
     let id = &found.credential.client_id;
     let genuine = match intent.operation {
         IntentOperation::Reset => intent.client_id.as_ref() == Some(id),
+        IntentOperation::Adopt => intent.client_id.as_ref() == Some(id) && seen.marked.contains_key(id),
         IntentOperation::Create => seen.marked.contains_key(id) && seen.marked.get(id) == intent.nonce.as_ref(),
     };
     genuine && found.intact && found.credential.revision == intent.revision
@@ -161,10 +165,14 @@ fn genuine(seen: &Observation, intent: &Intent, found: &Published) -> bool {
 
 fn suspended(seen: &Observation) -> Option<Plan> {
     let Organization::Ready(organization, _) = &seen.organization else { return None };
+    let dry_run = adopt::dry_run(seen).map(|would| format!("; {would}")).unwrap_or_default();
     let message = if seen.object.spec.suspend {
-        "spec.suspend is true: nothing is written until it is false".to_owned()
+        format!("spec.suspend is true: nothing is written until it is false{dry_run}")
     } else if organization.spec.suspend {
-        format!("GenesysOrganization {:?} is suspended: nothing is written until it is not", seen.object.spec.organization_ref.name)
+        format!(
+            "GenesysOrganization {:?} is suspended: nothing is written until it is not{dry_run}",
+            seen.object.spec.organization_ref.name
+        )
     } else {
         return None;
     };
@@ -261,6 +269,13 @@ fn client_missing(seen: &Observation, id: &str) -> Option<Plan> {
     }
     let message = format!("client {id} is gone from the platform: another one is created for this object");
     let certain_at = seen.memory.missing_since? + seen.times.window;
+    if seen.object.spec.adopt.is_some() {
+        // Nothing comes of it but these words, so that they need no second look.
+        let message = format!(
+            "client {id}, which was adopted or replaced an adopted one, is gone from the platform: no other one is created in its place; delete this object, and create one without spec.adopt if you want a new client"
+        );
+        return Some(Plan::wait(Moment::Stalled(Reason::ClientMissing, message), Again::Backoff));
+    }
     if seen.instant < certain_at {
         return Some(Plan::wait(Moment::ClientMissing(message), Again::After(certain_at.saturating_duration_since(seen.instant))));
     }
@@ -360,7 +375,9 @@ fn held_in_rotation(seen: &Observation) -> Option<Credential> {
 
 /// Where an object stands whose last call has an unknown outcome; a rotation by Replace leaves it where it is.
 fn recovering(status: &GenesysOAuthClientStatus, message: &str) -> Option<Moment> {
+    let adopts = status.intent.as_ref().is_some_and(|intent| intent.operation == IntentOperation::Adopt);
     match (destination(status), publication(status)) {
+        _ if adopts => Some(Moment::Adopting(message.to_owned())),
         (Destination::Rotation, _) => None,
         _ if current_rotation(status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate) => {
             Some(Moment::Regenerating(message.to_owned()))
@@ -368,26 +385,6 @@ fn recovering(status: &GenesysOAuthClientStatus, message: &str) -> Option<Moment
         (Destination::Main, Publication::Never) => Some(Moment::Creating(message.to_owned())),
         (Destination::Main, _) => Some(Moment::SecretMissing(message.to_owned())),
     }
-}
-
-fn mint_anew(seen: &Observation, call: MintCall, message: &str) -> Plan {
-    let mint = Mint { call, revision: seen.highest_revision() + 1, attempt: 1, counts: Counts::Anew, rotation: None };
-    limited(seen, Plan::steps(vec![Step::Mint(mint)], Some(Moment::Creating(message.to_owned())), Again::After(seen.times.roles)))
-}
-
-/// Holds a plan back that would ask for a fourth secret within an hour.
-fn limited(seen: &Observation, plan: Plan) -> Plan {
-    let hour = jiff::SignedDuration::from_hours(1);
-    let recent: Vec<_> = seen.status().mints.into_iter().filter(|time| seen.now.duration_since(*time) < hour).collect();
-    let asks = plan.steps.iter().any(|step| matches!(step, Step::Mint(mint) if mint.counts == Counts::Anew));
-    let Some(first) = recent.iter().min().filter(|_| asks && recent.len() >= MINTS_AN_HOUR) else { return plan };
-    let free_at = first.checked_add(hour).unwrap_or(seen.now);
-    let message = format!(
-        "{MINTS_AN_HOUR} secrets were issued for this object within an hour, so something spoils them: find out what; the next one is issued after {}",
-        crate::api::condition::whole_second(free_at)
-    );
-    let wait = Duration::try_from(free_at.duration_since(seen.now)).unwrap_or(Duration::from_secs(60));
-    Plan::wait(Moment::Stalled(Reason::MintLimit, message), Again::After(wait.min(seen.times.resync)))
 }
 
 #[cfg(test)]

@@ -37,7 +37,10 @@ pub async fn write(
     let (meant, mut problems) = resolve(&listed, &wanted);
     let ids: Vec<&str> = meant.iter().map(|(_, target)| target.id.as_str()).collect();
     let namespace = pass.object.namespace().unwrap_or_default();
-    if let Err(message) = access::judge_integration_credentials(&organization.spec.access, &namespace, labels, &ids) {
+    // The entry that allows the client must allow these too; a name may stand for another one since that was judged.
+    let entries = pass.remember(|memory| memory.entries.clone());
+    let judged = access::judge_integration_credentials(&organization.spec.access, entries.as_deref(), &namespace, labels, &ids);
+    if let Err(message) = judged {
         return Ok(Some((Reason::AccessDenied, format!("spec.integrationCredentials: {message}"))));
     }
     pass.status.integration_credentials.retain(|written| wanted.contains(&written.credential));

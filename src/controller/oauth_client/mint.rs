@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::{
     decide::MOST_RETIRING,
+    intent,
     mint_check::may_reset,
     moments::{ROOM_LOOK, moment_of_error, no_room},
     observation::{Observation, Organization, current_rotation},
@@ -18,10 +19,7 @@ use crate::{
     api::{
         GenesysOAuthClientStatus,
         condition::{Reason, whole_second},
-        oauth_client::{
-            DeletionTime, DesiredState, Intent, IntentOperation, RecordedOrganization, RetiringClient, RetiringState,
-            rotation_status::Trigger,
-        },
+        oauth_client::{DeletionTime, DesiredState, Intent, IntentOperation, RetiringClient, RetiringState, rotation_status::Trigger},
         rotation_policy::RotationStrategy,
     },
     controller::{error::Error, memory::LostCall, sessions::Session},
@@ -29,9 +27,6 @@ use crate::{
     marker::Marker,
     secret::Credential,
 };
-
-/// How many nonces of markers status keeps.
-const KEPT_NONCES: usize = 24;
 
 /// Asks the platform for a secret under an intent, and publishes it.
 pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Result<(), Error> {
@@ -144,7 +139,7 @@ async fn write_intent(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, sess
         MintCall::Create { .. } => (IntentOperation::Create, None),
         MintCall::Reset { client_id, .. } => (IntentOperation::Reset, Some(client_id.clone())),
     };
-    status.intent = Some(Intent {
+    let wanted = Intent {
         operation,
         client_id,
         nonce: (!nonce.is_empty()).then(|| nonce.clone()),
@@ -152,22 +147,14 @@ async fn write_intent(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, sess
         attempt: mint.attempt,
         epoch: pass.context.epoch.clone(),
         started_at,
-    });
-    if !nonce.is_empty() && !status.issued_nonces.contains(&nonce) {
-        status.issued_nonces.push(nonce.clone());
-        let surplus = status.issued_nonces.len().saturating_sub(KEPT_NONCES);
-        status.issued_nonces.drain(..surplus);
-    }
+    };
+    intent::begin(status, seen, session, wanted);
     begin_rotation(status, seen, mint);
     let hour = jiff::SignedDuration::from_hours(1);
     status.mints.retain(|time| now.duration_since(*time) < hour);
     if mint.counts == Counts::Anew {
         status.mints.push(now);
     }
-    status.organization =
-        Some(RecordedOrganization { name: seen.object.spec.organization_ref.name.clone(), id: session.organization_id.clone() });
-    status.grant_type = Some(seen.object.spec.grant_type);
-    status.public_client = Some(seen.object.spec.public_client);
     pass.commit_step().await?;
     Ok(nonce)
 }
@@ -215,7 +202,7 @@ async fn call(
                 let reason = "the client was not declared in this pass".to_owned();
                 return (operation, Err(genesys::Error::NotSent { operation, reason }));
             };
-            let request = declared.request(&seen.owner.marker(nonce), ClientState::Active);
+            let request = declared.new_client(&seen.owner.marker(nonce));
             (operation, session.platform.create_client(slot, &request).await)
         }
         MintCall::Reset { client_id, .. } => (genesys::Operation::ResetClientSecret, session.platform.reset_secret(slot, client_id).await),
@@ -250,6 +237,9 @@ async fn issued_client(
     } else {
         // The reset is no change by somebody else, but the client may differ in what the reply does not tell of.
         pass.remember(|memory| memory.sights.remove(&id));
+        if pass.status.client_id.is_none() && seen.object.spec.adopt.is_some() {
+            freshness = super::adopt::freshness(seen);
+        }
         pass.event(EventType::Normal, "SecretReset", &format!("the platform issued a new secret for client {id}")).await;
     }
     let public = seen.object.spec.public_client;
@@ -396,7 +386,6 @@ pub fn show(pass: &mut Pass<'_>, error: &genesys::Error) {
 }
 
 async fn cannot_store(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: Error) -> Result<(), Error> {
-    let name = seen.object.secret_name();
     let replaces = mint.rotation.as_ref().filter(|rotation| rotation.strategy == RotationStrategy::Replace);
     if let (Some(rotation), Error::ForeignSecret { .. } | Error::Kubernetes { .. }) = (replaces, &error)
         && !matches!(&error, Error::Kubernetes { source, .. } if !matches!(&**source, kube::Error::Api(status) if status.code < 500))
@@ -406,23 +395,7 @@ async fn cannot_store(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, erro
         tracing::debug!(trigger = ?rotation.trigger, "the rotation can't be stored");
         return rotation_end::fail(pass, seen, &error.to_string()).await;
     }
-    match error {
-        Error::ForeignSecret { detail, .. } => {
-            let message = format!(
-                "Secret {name:?} belongs to somebody else ({detail}): choose another spec.credentialsSecret.name, or remove that Secret"
-            );
-            pass.moment = Some(Moment::Stalled(Reason::Conflict, message));
-        }
-        Error::Kubernetes { source, .. } if matches!(&*source, kube::Error::Api(_)) => {
-            let published = super::moments::publication(&pass.status) != super::status::Publication::Never;
-            pass.moment = Some(publish::not_writable(seen, &source, |message| {
-                if published { Moment::SecretMissing(message) } else { Moment::Creating(message) }
-            }));
-        }
-        error => return Err(error),
-    }
-    pass.again = Again::Backoff;
-    Ok(())
+    publish::cannot_store(pass, seen, error)
 }
 
 fn audit(pass: &Pass<'_>, operation: genesys::Operation, result: &Result<IssuedClient, genesys::Error>) {

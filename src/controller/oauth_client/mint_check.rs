@@ -11,7 +11,10 @@ use super::{
     status::Moment,
 };
 use crate::{
-    api::{condition::Reason, oauth_client::DesiredState},
+    api::{
+        condition::Reason,
+        oauth_client::{DesiredState, Intent, IntentOperation},
+    },
     controller::{error::Error, sessions::Session},
     genesys::ClientState,
     marker::Marker,
@@ -23,7 +26,9 @@ pub async fn may_reset(pass: &mut Pass<'_>, seen: &Observation, session: &Sessio
         return may_reset_new(pass, seen, session, id).await;
     }
     let stalled = |reason, message| Some(Moment::Stalled(reason, message));
-    let recorded = pass.status.client_id.as_deref() == Some(id);
+    let adopting = |intent: &Intent| intent.operation == IntentOperation::Adopt && intent.client_id.as_deref() == Some(id);
+    // A read may not show yet that it was marked.
+    let recorded = pass.status.client_id.as_deref() == Some(id) || pass.status.intent.as_ref().is_some_and(adopting);
     let (moment, again) = match read_client(pass.context, session, &pass.uid(), id).await {
         Err(error) => {
             let (moment, again) = moment_of_error(&error, &pass.status);

@@ -4,6 +4,7 @@
 //! [`update`], [`verify`], [`retire`]) → [`status`] (pure). A deleted object goes to [`cleanup`].
 
 pub mod access;
+pub mod adopt;
 pub mod apply;
 pub mod class;
 pub mod cleanup;
@@ -11,12 +12,14 @@ pub mod correct;
 pub mod decide;
 pub mod drift;
 pub mod integrations;
+pub mod intent;
 pub mod look;
 pub mod mint;
 pub mod mint_check;
 pub mod moments;
 pub mod observation;
 pub mod observe;
+pub mod observe_adoption;
 pub mod observe_platform;
 pub mod outlook;
 pub mod overlap;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::{
@@ -28,7 +29,7 @@ use crate::{
         sessions::Session,
         snapshot::{Listed, Sight},
     },
-    genesys::{self, Class, OAuthClient, Work},
+    genesys::{self, Class, OAuthClient, Probe, Work},
     marker::Owner,
     secret::{Credential, Ownership, Published, rotation::RotationSecret},
 };
@@ -90,6 +91,10 @@ pub struct Observation {
     pub scan_after: Option<Instant>,
     /// The clients with this object's marker, where a scan was needed.
     pub family: Option<Vec<Relative>>,
+    /// The client that `spec.adopt` names, where it was looked at.
+    pub adoption: Option<Adoption>,
+    /// The resourceVersion of somebody else's Secret that this object may take over, because its owner said so and its credential was proven.
+    pub taken_over: Option<String>,
     /// What the platform answered instead, if a read failed.
     pub failed: Option<genesys::Error>,
 }
@@ -148,6 +153,32 @@ pub enum ClientView {
     Missing,
     /// It exists.
     Present(Box<OAuthClient>),
+}
+
+/// What was seen of a client that is to be adopted.
+#[derive(Debug)]
+pub struct Adoption {
+    /// The client.
+    pub client: ClientView,
+    /// Whether one entry of the organization's access allows what spec asks for and what the client can do now.
+    pub allowed: Result<(), Refusal>,
+    /// An older object that names the same client.
+    pub claimed_by: Option<String>,
+    /// Its secret.
+    pub secret: AdoptedSecret,
+}
+
+/// The secret of a client that is to be adopted.
+#[derive(Debug)]
+pub enum AdoptedSecret {
+    /// It needs none, or gets a new one.
+    NotNeeded,
+    /// The Secret is absent, or lacks its key; says which.
+    Absent(String),
+    /// It was not tried, because something else stands in the way.
+    NotTried,
+    /// It was tried.
+    Tried(SecretString, Probe),
 }
 
 /// A client beside what spec declares.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{Api, Resource as _, ResourceExt as _, api::ListParams};
+use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization, GenesysRotationPolicy, LET_GO_ANNOTATION, RECONCILE_ANNOTATION,
+        oauth_client::AdoptedSecretRef,
     },
     controller::{
         context::Context,
@@ -27,7 +29,7 @@ use crate::{
     },
     marker::Owner,
     secret::{
-        self, Found, Ownership,
+        self, Credential, Found, Ownership,
         rotation::{ROTATION_SUFFIX, RotationSecret},
     },
 };
@@ -48,6 +50,8 @@ pub struct Near {
     /// The rotation policy that applies.
     pub policy: PolicyView,
     pub(super) namespace_labels: BTreeMap<String, String>,
+    /// The secret that `spec.adopt` names, or what is missing of it.
+    pub(super) adopted_secret: Option<Result<SecretString, String>>,
     /// What a pause depends on.
     pub circumstances: Circumstances,
 }
@@ -56,6 +60,8 @@ pub struct Near {
 pub(super) enum Live {
     Absent,
     There(Found),
+    /// Somebody else's, whose owner lets this object take it over; with what it holds.
+    Offered(Box<Secret>, Credential),
 }
 
 /// Whose markers and Secrets are this object's.
@@ -108,6 +114,7 @@ pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<
     let looked_for = context.memory.recall(&ownership.uid).looked_for_rotation;
     let rotation = rotation_secret(&api, &object, live.as_ref(), &ownership, looked_for).await?;
     let namespace_labels = namespace_labels(context, &ownership.namespace).await?;
+    let (adopted_secret, adopted_version) = adopted_secret(&api, &object).await?;
     let organization =
         if local.is_ok() { organization(context, &object.spec.organization_ref.name).await? } else { Organization::NotAsked };
     let policy = policy(context, &object, &organization).await?;
@@ -127,9 +134,58 @@ pub async fn near(context: &Context, object: Arc<GenesysOAuthClient>) -> Result<
         policy: policy.told(),
         client: known_client(context, &object, &organization),
         rotation_secret: rotation.as_ref().and_then(|rotation| rotation.next.resource_version.clone()),
+        adopted_secret: adopted_version,
     };
-    let secret = live.map_or(Live::Absent, |secret| Live::There(secret::read(&secret, &ownership)));
-    Ok(Near { object, owner, ownership, local, organization, secret, former_secret, rotation, policy, namespace_labels, circumstances })
+    let secret = live.map_or(Live::Absent, |secret| whose(&secret, &ownership, &local));
+    Ok(Near {
+        object,
+        owner,
+        ownership,
+        local,
+        organization,
+        secret,
+        former_secret,
+        rotation,
+        policy,
+        namespace_labels,
+        adopted_secret,
+        circumstances,
+    })
+}
+
+/// Whose a Secret is; and whether its owner offers it to this object.
+fn whose(secret: &Secret, ownership: &Ownership, local: &Result<validate::Local, Refusal>) -> Live {
+    let found = secret::read(secret, ownership);
+    match (&found, local) {
+        (Found::Foreign(_), Ok(local)) if secret::offered_to(secret, ownership) => {
+            Live::Offered(Box::new(secret.clone()), secret::credential_by_keys(secret, &local.keys))
+        }
+        _ => Live::There(found),
+    }
+}
+
+/// The secret that `spec.adopt` names, as long as no client of the object is known; and the version of its Secret.
+async fn adopted_secret(
+    api: &Api<Secret>,
+    object: &GenesysOAuthClient,
+) -> Result<(Option<Result<SecretString, String>>, Option<String>), Error> {
+    let known = object.status.as_ref().is_some_and(|status| status.client_id.is_some());
+    let Some(reference) = object.spec.adopt.as_ref().and_then(|adopt| adopt.secret_ref.as_ref()).filter(|_| !known) else {
+        return Ok((None, None));
+    };
+    let AdoptedSecretRef { name, key } = reference;
+    let Some(secret) = api.get_opt(name).await.during("reading the Secret to adopt")? else {
+        return Ok((
+            Some(Err(format!("Secret {name:?} of spec.adopt does not exist: create it with the client's secret under key {key:?}"))),
+            None,
+        ));
+    };
+    let text = secret.data.as_ref().and_then(|data| String::from_utf8(data.get(key)?.0.clone()).ok());
+    let value = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let found = value
+        .map(SecretString::from)
+        .ok_or_else(|| format!("Secret {name:?} of spec.adopt has no text under key {key:?}: write the client's secret there"));
+    Ok((Some(found), secret.metadata.resource_version))
 }
 
 /// The print of the published client, as the snapshot tells it or as this process saw it since.
@@ -208,7 +264,8 @@ async fn read_secret(api: &Api<Secret>, name: &str) -> Result<Option<Secret>, Er
     api.get_opt(name).await.during("reading the Secret")
 }
 
-async fn namespace_labels(context: &Context, namespace: &str) -> Result<BTreeMap<String, String>, Error> {
+/// The labels of a namespace.
+pub(super) async fn namespace_labels(context: &Context, namespace: &str) -> Result<BTreeMap<String, String>, Error> {
     let api: Api<Namespace> = Api::all(context.client.clone());
     let found = api.get_metadata_opt(namespace).await.during("reading the labels of the namespace")?;
     Ok(found.and_then(|namespace| namespace.metadata.labels).unwrap_or_default())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
@@ -9,11 +10,15 @@ use super::{
     class, look,
     observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, current_rotation, readiness},
     observe::{Live, Near, times},
+    observe_adoption,
     timetable::{self, Rank, Requests, Timetable, Turn},
-    validate::{self, Declared, Refusal},
+    validate::{self, Circle, Declared, Refusal},
 };
 use crate::{
-    api::oauth_client::{IntentOperation, rotation_status::Trigger},
+    api::{
+        GenesysOAuthClient, GenesysOrganization,
+        oauth_client::{IntentOperation, rotation_status::Trigger},
+    },
     controller::{
         context::Context,
         fleet::Candidate,
@@ -102,6 +107,8 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         marked: BTreeMap::new(),
         scan_after: None,
         family: None,
+        adoption: None,
+        taken_over: None,
         failed: None,
         object,
     };
@@ -116,6 +123,7 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         Organization::Ready(_, session) => Some(session.clone()),
         _ => None,
     };
+    let adopted_secret = near.adopted_secret;
     match resolve_secret(near.secret, session.as_deref(), &mut seen).await {
         Ok(secret) => seen.secret = secret,
         Err(error) => seen.failed = Some(error),
@@ -125,6 +133,13 @@ pub async fn far(context: &Context, near: Near) -> Observation {
         && let Err(error) = ask_platform(context, &session, &near.circumstances, &mut seen).await
     {
         seen.failed = Some(error);
+    }
+    if let (Organization::Ready(_, session), None) = (&seen.organization, &seen.failed) {
+        let session = session.clone();
+        match observe_adoption::look(context, &session, adopted_secret, &seen).await {
+            Ok(adoption) => seen.adoption = adoption,
+            Err(error) => seen.failed = Some(error),
+        }
     }
     seen
 }
@@ -136,6 +151,7 @@ async fn resolve_secret(found: Live, session: Option<&Session>, seen: &mut Obser
         Live::There(Found::Foreign(detail)) => return Ok(SecretView::Foreign(detail)),
         Live::There(Found::Ours(published)) => (published, false),
         Live::There(Found::Former(published)) => (published, true),
+        Live::Offered(secret, credential) => return observe_adoption::offered(*secret, credential, session, seen).await,
     };
     let id = published.credential.client_id.clone();
     let Some(session) = session.filter(|_| seen.status().client_id.as_ref() != Some(&id) && !id.is_empty()) else {
@@ -200,18 +216,22 @@ async fn ask_platform(
         || look::is_news(seen, &status)
         || look::awaits_correction(seen, &status);
     if unsettled || seen.memory.accepted.as_ref() != Some(circumstances) {
-        let declared = declare(session, &seen.namespace_labels.clone(), seen).await?;
+        let declared = declare(context, session, seen).await?;
         let refused = declared.as_ref().is_some_and(Result::is_err);
+        let entries = declared.as_ref().and_then(|declared| Some(declared.as_ref().ok()?.entries.clone()));
         seen.declared = declared;
         // A rotation that was started is finished all the same.
         if refused && seen.current().is_none() {
             return Ok(());
         }
         let accepted = (!refused).then(|| circumstances.clone());
-        context.memory.remember(&seen.ownership.uid, |memory| memory.accepted = accepted);
+        context.memory.remember(&seen.ownership.uid, |memory| {
+            memory.accepted = accepted;
+            memory.entries = entries;
+        });
     }
     let scan_from = match (&status.intent, readiness(&seen.object, &seen.memory, &seen.epoch, &seen.times, seen.instant)) {
-        (Some(intent), Readiness::Open(earliest)) if intent.operation == IntentOperation::Create => Some(earliest),
+        (Some(intent), Readiness::Open(earliest)) if intent.operation != IntentOperation::Reset => Some(earliest),
         (None, _) if status.client_id.is_none() => Some(seen.instant),
         _ => None,
     };
@@ -234,7 +254,7 @@ async fn ask_platform(
         if seen.memory.gone.is_some() && !matches!(seen.listed, Listed::Present(..)) {
             // Two reads and a scan said so: no more are needed.
             seen.client = ClientView::Missing;
-        } else if (edited && !suspended_in_sight) || missing || seen.turn == Turn::Granted {
+        } else if (edited && !suspended_in_sight) || lost || missing || seen.turn == Turn::Granted {
             seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
             seen.memory = context.memory.recall(&seen.ownership.uid);
         }
@@ -268,11 +288,7 @@ pub async fn read_client(context: &Context, session: &Session, uid: &str, id: &s
     }
 }
 
-async fn declare(
-    session: &Session,
-    labels: &BTreeMap<String, String>,
-    seen: &Observation,
-) -> Result<Option<Result<Declared, Refusal>>, genesys::Error> {
+async fn declare(context: &Context, session: &Session, seen: &Observation) -> Result<Option<Result<Declared, Refusal>>, genesys::Error> {
     let (Ok(local), Organization::Ready(organization, _)) = (&seen.local, &seen.organization) else { return Ok(None) };
     let resolved = session.directory.resolve(&session.platform, &local.roles, &local.scopes).await?;
     let resolved = match resolved {
@@ -287,7 +303,48 @@ async fn declare(
         }
         None => None,
     };
-    Ok(Some(validate::against_organization(&seen.object, local, organization, labels, &resolved, home.as_deref())))
+    let circle = Circle {
+        namespace_labels: seen.namespace_labels.clone(),
+        home_division: home,
+        integration_credentials: integration_credentials(session, seen).await?,
+        older: older_siblings(context, organization, &seen.object),
+        adopts: seen.status().client_id.is_none(),
+    };
+    Ok(Some(validate::against_organization(&seen.object, local, organization, &resolved, circle)))
+}
+
+/// The ids of the integration credentials that spec names. One that is not found is said when it is written; so is a missing permission.
+async fn integration_credentials(session: &Session, seen: &Observation) -> Result<Vec<String>, genesys::Error> {
+    let wanted: Vec<String> = seen.object.spec.integration_credentials.iter().map(|reference| reference.credential.clone()).collect();
+    if wanted.is_empty() {
+        return Ok(vec![]);
+    }
+    match session.directory.integration_credentials(&session.platform, &wanted).await {
+        Err(error) if error.class() == ErrorClass::Permission => Ok(vec![]),
+        result => result,
+    }
+}
+
+/// How many objects of the namespace that use the organization are older, where an entry of `access` counts them.
+fn older_siblings(context: &Context, organization: &GenesysOrganization, object: &GenesysOAuthClient) -> usize {
+    if organization.spec.access.iter().all(|rule| rule.max_clients.is_none()) {
+        return 0;
+    }
+    let sibling = |other: &GenesysOAuthClient| {
+        other.metadata.namespace == object.metadata.namespace
+            && other.spec.organization_ref == object.spec.organization_ref
+            && is_older(other, object)
+    };
+    context.fleet.objects().iter().filter(|other| sibling(other)).count()
+}
+
+/// Whether an object was created before another; of one second the first by name.
+#[must_use]
+pub fn is_older(one: &GenesysOAuthClient, other: &GenesysOAuthClient) -> bool {
+    fn age(object: &GenesysOAuthClient) -> (&Option<Time>, &Option<String>, &Option<String>) {
+        (&object.metadata.creation_timestamp, &object.metadata.namespace, &object.metadata.name)
+    }
+    one.metadata.uid != other.metadata.uid && age(one) < age(other)
 }
 
 /// A list may still show what was deleted, and as it was: before clients are taken back, each is read.
@@ -307,7 +364,7 @@ async fn confirmed(session: &Session, found: Vec<Relative>, owner: &Owner) -> Re
 }
 
 /// Access lists names; a name that several roles or divisions share allows none of them, only their ids do.
-async fn unambiguous(session: &Session, mut found: Resolved) -> Result<Resolved, genesys::Error> {
+pub(super) async fn unambiguous(session: &Session, mut found: Resolved) -> Result<Resolved, genesys::Error> {
     let ask = |role: String, division: String| {
         let request = [RoleRequest { role, divisions: vec![division] }];
         async move { session.directory.resolve(&session.platform, &request, &[]).await.map(|found| found.is_ok()) }

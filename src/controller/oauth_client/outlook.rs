@@ -29,8 +29,8 @@ pub struct Outlook {
     pub policy: PolicyView,
     /// What the object is to the policy: `namespace/name`.
     pub identity: String,
-    /// Whether the object has a secret at all.
-    pub public_client: bool,
+    /// Whether the object has no secret that a rotation could replace.
+    pub no_secret: bool,
     /// Why a rotation that is due does not start.
     pub why_not: Option<(Reason, String)>,
     /// What the rotation under way waits for.
@@ -40,12 +40,12 @@ pub struct Outlook {
 impl Outlook {
     /// The outlook of a timetable.
     #[must_use]
-    pub fn new(policy: PolicyView, identity: String, public_client: bool, table: &Timetable, turn: &Turn) -> Self {
+    pub fn new(policy: PolicyView, identity: String, no_secret: bool, table: &Timetable, turn: &Turn) -> Self {
         let why_not = match turn {
             Turn::Waits(_) => Some((Reason::WaitingForTurn, "the rotation waits until others of its policy are done".to_owned())),
             _ => table.why_not.clone(),
         };
-        Self { policy, identity, public_client, why_not, note: None }
+        Self { policy, identity, no_secret, why_not, note: None }
     }
 
     /// `CredentialExpiring` of an object whose credential was published.
@@ -59,8 +59,8 @@ impl Outlook {
             );
             return (Status::True, Reason::PlatformDeletionScheduled, message);
         }
-        if self.public_client {
-            return (Status::False, Reason::NoSecret, "a public client has no secret".to_owned());
+        if self.no_secret {
+            return (Status::False, Reason::NoSecret, "the client has no secret that could be rotated".to_owned());
         }
         match &self.policy {
             PolicyView::None => (Status::False, Reason::NoPolicy, "no rotation policy applies".to_owned()),

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::status::Moment;
 use crate::{
     api::oauth_client::{RetiringState, rotation_status::CurrentRotation},
+    genesys::OAuthClient,
     secret::Credential,
 };
 
@@ -50,6 +53,8 @@ pub enum Step {
     EnterRetirement(Vec<String>, RetiringState),
     /// Ask the platform for a new secret, under an intent.
     Mint(Mint),
+    /// Give a client that exists this object's marker, and bring its secret into the Secret, under an intent.
+    Adopt(Adopting),
     /// Bring the client to what spec declares.
     Update,
     /// Undo what somebody changed on the client.
@@ -76,6 +81,32 @@ pub enum Step {
     DropRotationSecret,
     /// Take the first of the retiring clients a step further.
     Retire,
+}
+
+/// A client that is adopted.
+#[derive(Clone, Debug)]
+pub struct Adopting {
+    /// The client, as it was read.
+    pub client: Box<OAuthClient>,
+    /// The nonce of its marker, where it carries one or an intent names one.
+    pub nonce: Option<String>,
+    /// How its secret comes into the Secret.
+    pub by: AdoptedBy,
+    /// The revision of its credential.
+    pub revision: i64,
+    /// How often the adoption was begun, this time included.
+    pub attempt: i64,
+}
+
+/// How the secret of an adopted client comes into the Secret.
+#[derive(Clone, Debug)]
+pub enum AdoptedBy {
+    /// It is known, and was proven.
+    Secret(SecretString),
+    /// It is reset.
+    Reset,
+    /// There is none: the client is public.
+    NoSecret,
 }
 
 /// A call that returns a secret.

@@ -12,7 +12,7 @@ use crate::{
         duration::UnitDuration,
         fleet::FleetStatus,
         oauth_client::{
-            Effective,
+            Effective, GrantType,
             rotation_status::{IssuedBy, RotationStatus},
         },
         rotation_policy::{RotationPolicySpec, RotationStrategy},
@@ -174,7 +174,9 @@ impl PolicyView {
     #[must_use]
     pub fn rules(&self, object: &GenesysOAuthClient) -> Policy {
         let rules = self.applied().map_or_else(Policy::on_request, |applied| applied.policy.clone());
-        if object.spec.scim { rules.regenerating() } else { rules }
+        // No second Implicit client can be made: what repairs one is a reset.
+        let in_place = object.spec.scim || object.spec.grant_type == GrantType::Implicit;
+        if in_place { rules.regenerating() } else { rules }
     }
 }
 

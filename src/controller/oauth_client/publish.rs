@@ -5,12 +5,13 @@ use kube::runtime::events::EventType;
 use tokio::time::Instant;
 
 use super::{
+    moments::publication,
     observation::{Observation, Organization, SecretView},
     pass::Pass,
     plan::Again,
     rotation_store,
     secret_write::{self, Attempt, Written},
-    status::{Delay, Moment, Sight},
+    status::{Delay, Moment, Publication, Sight},
     validate,
 };
 use crate::{
@@ -66,6 +67,8 @@ async fn write(pass: &Pass<'_>, seen: &Observation, credential: &Credential, att
     let form = seen.object.spec.credentials_secret.as_ref();
     let revision_in = |live: &Secret| match secret::read(live, &seen.ownership) {
         Found::Ours(found) | Found::Former(found) => Ok(found.credential.revision),
+        // Somebody else's, but for the one that its owner gave away and that was proven: as it was then.
+        Found::Foreign(_) if seen.taken_over.is_some() && live.metadata.resource_version == seen.taken_over => Ok(0),
         Found::Foreign(detail) => Err(detail),
     };
     let build = |live: Option<&Secret>| secret::build(live, name, &seen.ownership, form, &local.keys, &surroundings, credential);
@@ -83,6 +86,33 @@ pub fn not_writable(seen: &Observation, error: &kube::Error, otherwise: impl FnO
         kube::Error::Api(status) => otherwise(format!("Secret {name:?} can't be written ({}); it is tried again", status.message)),
         error => otherwise(format!("Secret {name:?} can't be written ({error}); it is tried again")),
     }
+}
+
+/// Says why a Secret can't be written; what can't be stored is not asked for.
+pub fn cannot_store(pass: &mut Pass<'_>, seen: &Observation, error: Error) -> Result<(), Error> {
+    let name = seen.object.secret_name();
+    match error {
+        Error::ForeignSecret { detail, .. } => {
+            let message = format!(
+                "Secret {name:?} belongs to somebody else ({detail}): choose another spec.credentialsSecret.name, or remove that Secret"
+            );
+            pass.moment = Some(Moment::Stalled(Reason::Conflict, message));
+        }
+        Error::Kubernetes { source, .. } if matches!(&*source, kube::Error::Api(_)) => {
+            let published = publication(&pass.status) != Publication::Never;
+            pass.moment =
+                Some(not_writable(
+                    seen,
+                    &source,
+                    |message| {
+                        if published { Moment::SecretMissing(message) } else { Moment::Creating(message) }
+                    },
+                ));
+        }
+        error => return Err(error),
+    }
+    pass.again = Again::Backoff;
+    Ok(())
 }
 
 /// Stores a credential that was issued under the intent, and writes down that the intent is met.
@@ -179,6 +209,7 @@ pub async fn finish(
         }
         status.former_secrets.retain(|former| former.name != name);
         if another {
+            status.verified_revision = None;
             status.applied_state = Some(DesiredState::Active);
             (status.drift, status.platform_deletion_at) = (vec![], None);
             status.synced_generation = if freshness == Freshness::AsDeclared { generation } else { None };

@@ -79,9 +79,9 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
         return Ok(Action::requeue(left));
     }
     let mut seen = observe_platform::far(context, near).await;
-    let public = seen.object.spec.public_client;
+    let no_secret = !seen.object.can_rotate();
     let identity = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
-    pass.outlook = Some(Outlook::new(seen.policy.clone(), identity, public, &seen.timetable, &seen.turn));
+    pass.outlook = Some(Outlook::new(seen.policy.clone(), identity, no_secret, &seen.timetable, &seen.turn));
     note_first_requests(pass, &seen);
     look_at_client(pass, &seen).await;
     look_at_credential(pass, &seen);
@@ -237,6 +237,7 @@ fn step_name(step: &super::plan::Step) -> &'static str {
             MintCall::Create { .. } => "create",
             MintCall::Reset { .. } => "reset",
         },
+        Step::Adopt(_) => "adopt",
         Step::Update => "update",
         Step::Correct => "correct",
         Step::StoreSecret(_) => "store Secret",

@@ -13,6 +13,10 @@ pub enum Moment {
     FirstVisit,
     /// The client is created, or its credential verified for the first time.
     Creating(String),
+    /// A client that exists is being adopted.
+    Adopting(String),
+    /// The Secret that `spec.adopt` names is not there yet.
+    WaitingForSecret(String),
     /// The first credential waits for the request budget.
     WaitingForBudget(String),
     /// Everything is as spec says.
@@ -240,6 +244,8 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             set(T, R::Creating, message),
             not_stalled(),
         ],
+        Moment::Adopting(message) => adopting(R::Adopting, message),
+        Moment::WaitingForSecret(message) => adopting(R::WaitingForSecret, message),
         Moment::WaitingForBudget(message) => [
             set(F, R::Creating, message),
             set(F, R::BudgetExhausted, message),
@@ -358,6 +364,18 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             set(T, R::DeletionBlocked, message),
         ],
     }
+}
+
+fn adopting(reconciling: Reason, message: &str) -> [Cell; 7] {
+    [
+        set(Status::False, Reason::Adopting, message),
+        set(Status::False, Reason::Creating, message),
+        set(Status::False, Reason::NotIssued, "no verified credential was issued yet"),
+        not_scanned(),
+        idle(),
+        set(Status::True, reconciling, message),
+        not_stalled(),
+    ]
 }
 
 fn repair(ready: Reason, reconciling: Reason, message: &str, facts: &Facts) -> [Cell; 7] {

@@ -129,14 +129,14 @@ pub enum Turn {
 pub fn timetable(object: &GenesysOAuthClient, view: &PolicyView, requests: &Requests, identity: &str, now: Timestamp) -> Timetable {
     let empty = GenesysOAuthClientStatus::default();
     let status = object.status.as_ref().unwrap_or(&empty);
-    let dates = dates_of(status, view, identity).filter(|_| !object.spec.public_client);
+    let dates = dates_of(status, view, identity).filter(|_| object.can_rotate());
     let mut table = Timetable { dates, ..Timetable::default() };
     if let (Some(dates), Some(schedule)) = (dates, view.applied().and_then(|applied| applied.policy.schedule.as_ref())) {
         table.next_look = dates.next_change(schedule, now);
     }
     let at_work = current_rotation(status).is_some() || status.client_id.is_none() || status.revision.is_none();
     let resting = object.spec.state == DesiredState::Inactive || status.applied_state == Some(DesiredState::Inactive);
-    if object.spec.public_client || at_work || resting {
+    if !object.can_rotate() || at_work || resting {
         if resting && requests.rotate.is_some() {
             let message = "the rotation that was asked for waits until spec.state is Active".to_owned();
             table.why_not = Some((Reason::Idle, message));

@@ -49,8 +49,8 @@ pub struct Local {
     pub scopes: Vec<String>,
     /// The redirect URIs.
     pub redirect_uris: Vec<String>,
-    /// The validity of access tokens, in seconds.
-    pub validity: i64,
+    /// The validity of access tokens, in seconds; none: as it is on an adopted client.
+    pub validity: Option<i64>,
     /// The wished state.
     pub state: DesiredState,
     /// The names of the Secret's keys.
@@ -82,7 +82,7 @@ pub fn locally(object: &GenesysOAuthClient) -> Result<Local, Refusal> {
             .collect(),
         scopes: spec.scopes.clone().unwrap_or_default(),
         redirect_uris: spec.redirect_uris.clone().unwrap_or_default(),
-        validity: spec.access_token_validity_seconds.unwrap_or(DEFAULT_VALIDITY),
+        validity: spec.access_token_validity_seconds.or(spec.adopt.is_none().then_some(DEFAULT_VALIDITY)),
         state: spec.state,
         keys,
     })
@@ -106,14 +106,28 @@ fn unchanged(object: &GenesysOAuthClient) -> Result<(), Refusal> {
     }
 }
 
+/// What a client's access is judged by, beside spec.
+#[derive(Clone, Debug, Default)]
+pub struct Circle {
+    /// The labels of its namespace.
+    pub namespace_labels: BTreeMap<String, String>,
+    /// The id of the home division, where roles are asked for.
+    pub home_division: Option<String>,
+    /// The ids of the integration credentials that are to follow it, as far as they are known.
+    pub integration_credentials: Vec<String>,
+    /// How many objects of its namespace that use the organization are older.
+    pub older: usize,
+    /// Whether no client of the object is known, so that `spec.adopt` counts.
+    pub adopts: bool,
+}
+
 /// Checks what the organization must know and allow, and gives the client as the platform is to see it.
 pub fn against_organization(
     object: &GenesysOAuthClient,
     local: &Local,
     organization: &GenesysOrganization,
-    namespace_labels: &BTreeMap<String, String>,
     resolved: &Result<Resolved, Unresolved>,
-    home_division: Option<&str>,
+    circle: Circle,
 ) -> Result<Declared, Refusal> {
     let resolved = resolved.as_ref().map_err(|unresolved| {
         let (reason, what) = match unresolved {
@@ -123,24 +137,20 @@ pub fn against_organization(
         };
         Refusal::new(reason, format!("{what}: {unresolved}; correct the name, or create it on the platform"))
     })?;
-    let request = access::Request {
-        namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
-        namespace_labels,
-        grant: local.grant,
-        resolved,
-        home_division,
-        scopes: &local.scopes,
-    };
-    access::judge(&organization.spec.access, &request).map_err(|message| Refusal::new(Reason::AccessDenied, message))?;
+    let request = request(object, local, resolved, &circle);
+    let entries = access::judge(&organization.spec.access, &request).map_err(|message| Refusal::new(Reason::AccessDenied, message))?;
     let by_roles = local.grant == GrantType::ClientCredentials;
     Ok(Declared {
+        entries,
+        resolved: resolved.clone(),
+        circle,
         text: local.description.clone(),
         request: ClientRequest {
             name: local.display_name.clone(),
             description: None,
             grant_type: platform_grant(local.grant),
-            access_token_validity_seconds: Some(local.validity),
-            redirect_uris: (local.grant == GrantType::AuthorizationCode).then(|| local.redirect_uris.clone()),
+            access_token_validity_seconds: local.validity,
+            redirect_uris: matches!(local.grant, GrantType::AuthorizationCode | GrantType::Implicit).then(|| local.redirect_uris.clone()),
             scopes: (!by_roles).then(|| local.scopes.clone()),
             role_divisions: by_roles.then(|| resolved.role_divisions.clone()),
             state: ClientState::Active,
@@ -148,9 +158,62 @@ pub fn against_organization(
     })
 }
 
+/// What spec asks of the organization.
+fn request<'a>(object: &'a GenesysOAuthClient, local: &'a Local, resolved: &'a Resolved, circle: &'a Circle) -> access::Request<'a> {
+    access::Request {
+        namespace: object.metadata.namespace.as_deref().unwrap_or_default(),
+        namespace_labels: &circle.namespace_labels,
+        grant: local.grant,
+        resolved,
+        home_division: circle.home_division.as_deref(),
+        scopes: &local.scopes,
+        integration_credentials: &circle.integration_credentials,
+        older: circle.older,
+        reset: object.spec.adopt.as_ref().filter(|adopt| circle.adopts && adopt.reset_secret).map(|adopt| adopt.client_id.as_str()),
+    }
+}
+
+/// What a client can do on the platform now.
+#[derive(Clone, Debug, Default)]
+pub struct Powers {
+    /// Its roles and divisions.
+    pub resolved: Resolved,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+}
+
+/// Whether one entry allows all that spec asks for and all that a client that exists can do already: its powers are judged before it is adopted.
+pub fn adoptable(
+    object: &GenesysOAuthClient,
+    local: &Local,
+    organization: &GenesysOrganization,
+    declared: &Resolved,
+    actual: &Powers,
+    circle: &Circle,
+) -> Result<(), Refusal> {
+    let mut all = declared.clone();
+    all.role_names.extend(actual.resolved.role_names.clone());
+    all.division_names.extend(actual.resolved.division_names.clone());
+    let scopes: Vec<String> = local.scopes.iter().chain(&actual.scopes).cloned().collect();
+    let request = access::Request { scopes: &scopes, ..request(object, local, &all, circle) };
+    let judged = access::judge(&organization.spec.access, &request);
+    judged.map(drop).map_err(|message| {
+        Refusal::new(
+            Reason::AccessDenied,
+            format!("spec.adopt, with what the client can do now: {message}; or take from the client on the platform"),
+        )
+    })
+}
+
 /// A client as spec declares it; it lacks only the marker.
 #[derive(Clone, Debug)]
 pub struct Declared {
+    /// The entries of the organization's access of which each allows all of it.
+    pub entries: Vec<String>,
+    /// The roles and divisions that spec asks for.
+    pub resolved: Resolved,
+    /// What it was judged by.
+    pub circle: Circle,
     /// The description, without the marker.
     text: String,
     request: ClientRequest,
@@ -162,6 +225,13 @@ impl Declared {
     pub fn request(&self, marker: &Marker, state: ClientState) -> ClientRequest {
         ClientRequest { description: Some(marker.describe(&self.text)), state, ..self.request.clone() }
     }
+
+    /// A new client with a marker: what spec leaves open gets its default.
+    #[must_use]
+    pub fn new_client(&self, marker: &Marker) -> ClientRequest {
+        let validity = self.request.access_token_validity_seconds.or(Some(DEFAULT_VALIDITY));
+        ClientRequest { access_token_validity_seconds: validity, ..self.request(marker, ClientState::Active) }
+    }
 }
 
 /// The platform's word for a grant type.
@@ -171,6 +241,7 @@ pub fn platform_grant(grant: GrantType) -> genesys::GrantType {
         GrantType::ClientCredentials => genesys::GrantType::ClientCredentials,
         GrantType::AuthorizationCode => genesys::GrantType::Code,
         GrantType::SAML2Bearer => genesys::GrantType::Saml2Bearer,
+        GrantType::Implicit => genesys::GrantType::Token,
     }
 }
 
@@ -181,6 +252,7 @@ pub fn rfc_grant(grant: GrantType) -> &'static str {
         GrantType::ClientCredentials => "client_credentials",
         GrantType::AuthorizationCode => "authorization_code",
         GrantType::SAML2Bearer => "urn:ietf:params:oauth:grant-type:saml2-bearer",
+        GrantType::Implicit => "implicit",
     }
 }
 

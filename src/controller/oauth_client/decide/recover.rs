@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{mint_anew, recovering};
+use super::{adopt, mint_anew, recovering};
 use crate::{
     api::{
         GenesysOAuthClientStatus,
@@ -10,11 +10,12 @@ use crate::{
         oauth_client::{IntentOperation, RetiringState},
     },
     controller::oauth_client::{
-        observation::{Destination, Observation, Readiness, Relative, SecretView, destination, readiness},
+        observation::{ClientView, Destination, Observation, Readiness, Relative, SecretView, destination, readiness},
         plan::{Again, Counts, Mint, MintCall, Plan, Step},
         status::Moment,
     },
     genesys::ClientState,
+    marker::Marker,
     secret::Credential,
 };
 
@@ -45,6 +46,10 @@ pub(super) fn intent_found(seen: &Observation) -> Option<Plan> {
     }
     if let Some(wait) = scan_waits(seen, &status) {
         return Some(wait);
+    }
+    if intent.operation == IntentOperation::Adopt {
+        // What was lost can be done again: it starts from the look.
+        return adopt::adopt(seen);
     }
     let nonce = intent.nonce.clone()?;
     let found: Vec<_> =
@@ -92,6 +97,13 @@ pub(super) fn no_client_yet(seen: &Observation) -> Option<Plan> {
         steps.extend((!others.is_empty()).then_some(Step::EnterRetirement(others, RetiringState::Draining)));
         return Some(Plan::steps(steps, None, Again::After(Duration::ZERO)));
     }
+    let adopts = seen.object.spec.adopt.as_ref().is_some_and(|adopt| {
+        let retires = status.retiring.iter().any(|retiring| retiring.client_id == adopt.client_id);
+        !retires && live.iter().all(|relative| relative.client.id == adopt.client_id)
+    });
+    if adopts {
+        return adopt::adopt(seen);
+    }
     if seen.memory.marker_refused.is_some() && seen.memory.marker_refused == seen.object.metadata.generation {
         let message = "the platform cuts the marker off the description of this object's clients: shorten spec.description";
         return Some(Plan::wait(Moment::Stalled(Reason::MarkerRefused, message.to_owned()), Again::Backoff));
@@ -114,6 +126,24 @@ pub(super) fn no_client_yet(seen: &Observation) -> Option<Plan> {
         plan.steps.splice(0..0, [Step::Own { nonces, published: None }, Step::EnterRetirement(ids, RetiringState::Draining)]);
     }
     Some(plan)
+}
+
+/// Status is memory, not authority: where it names a client that is gone or carries another object's marker, and the object's own Secret holds
+/// the credential of one that carries its own, that one is the object's.
+pub(super) fn status_of_another(seen: &Observation) -> Option<Plan> {
+    let named = seen.status().client_id?;
+    let SecretView::Ours(found) = &seen.secret else { return None };
+    let held = &found.credential;
+    let nonce = seen.marked.get(&held.client_id).filter(|_| found.intact && held.client_id != named)?;
+    let not_ours = match &seen.client {
+        ClientView::Missing => true,
+        ClientView::Present(client) => {
+            client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner != seen.owner)
+        }
+        ClientView::NotRead => false,
+    };
+    let step = Step::Own { nonces: vec![nonce.clone()], published: Some(held.clone()) };
+    not_ours.then(|| Plan::steps(vec![step], None, Again::After(Duration::ZERO)))
 }
 
 /// Our own last write may be missing from a scan for a while.

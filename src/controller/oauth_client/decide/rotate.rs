@@ -272,8 +272,8 @@ fn answered(seen: &Observation) -> Option<Step> {
             }
         }
     }
-    if let Some(request) = seen.requests.rotate.as_ref().filter(|_| seen.object.spec.public_client) {
-        let why = Some("a public client has no secret that could be rotated".to_owned());
+    if let Some(request) = seen.requests.rotate.as_ref().filter(|_| !seen.object.can_rotate()) {
+        let why = Some("a public or an Implicit client has no secret that could be rotated".to_owned());
         declined.push(Declined { asked: Asked::Rotate, value: request.value.clone(), why });
     }
     (!declined.is_empty()).then_some(Step::Decline(declined))

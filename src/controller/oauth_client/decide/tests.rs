@@ -16,6 +16,7 @@ use crate::{
         memory::{LostCall, Sighting},
         oauth_client::{
             observation::Relative,
+            plan::Mint,
             validate::{self, Refusal},
         },
     },
@@ -41,6 +42,7 @@ pub(super) fn words(seen: &Observation) -> String {
         Step::Mint(Mint { call: MintCall::Reset { client_id, .. }, revision, attempt, .. }) => {
             format!("reset {client_id} r{revision} a{attempt}")
         }
+        Step::Adopt(adopting) => format!("adopt {} r{} a{}", adopting.client.id, adopting.revision, adopting.attempt),
         Step::Update => "update".to_owned(),
         Step::Correct => "correct".to_owned(),
         Step::StoreSecret(_) => "store".to_owned(),

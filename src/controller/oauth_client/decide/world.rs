@@ -163,6 +163,8 @@ pub(super) fn blank(object: GenesysOAuthClient) -> Observation {
         marked: BTreeMap::new(),
         scan_after: None,
         family: None,
+        adoption: None,
+        taken_over: None,
         failed: None,
         object: Arc::new(object),
     }
@@ -180,9 +182,8 @@ pub(super) fn declared(seen: &Observation) -> Result<validate::Declared, Refusal
         &seen.object,
         seen.local.as_ref().expect("a valid spec"),
         organization,
-        &[].into(),
         &Ok(resolved),
-        Some("d1"),
+        validate::Circle { home_division: Some("d1".into()), adopts: seen.object.spec.adopt.is_some(), ..validate::Circle::default() },
     )
 }
 

@@ -129,6 +129,8 @@ fn moments() -> Vec<Moment> {
     let mut moments = vec![
         Moment::FirstVisit,
         Moment::Creating(text()),
+        Moment::Adopting(text()),
+        Moment::WaitingForSecret(text()),
         Moment::WaitingForBudget(text()),
         Moment::Settled,
         Moment::Updating(Delay::None, text()),
@@ -176,6 +178,18 @@ fn golden_table() {
             Moment::Creating(text()),
             Unverified,
             "F Creating | F Creating | F NotIssued | U NotScanned | F Idle | T Creating | F None",
+        ),
+        (
+            "adopting",
+            Moment::Adopting(text()),
+            Never,
+            "F Adopting | F Creating | F NotIssued | U NotScanned | F Idle | T Adopting | F None",
+        ),
+        (
+            "adopting, waiting for the Secret",
+            Moment::WaitingForSecret(text()),
+            Never,
+            "F Adopting | F Creating | F NotIssued | U NotScanned | F Idle | T WaitingForSecret | F None",
         ),
         (
             "creating, waiting for the budget",
