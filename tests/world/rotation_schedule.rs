@@ -183,7 +183,7 @@ fn what_could_not_start_is_overdue_and_starts_when_it_may() {
 #[test]
 #[ignore = "`make figures FILTER=rotation` runs it, in a release build"]
 fn figures_of_random_policies() {
-    let told = worlds(0..60, 4);
+    let told = worlds(0..30, 4);
     println!("{told:#?}");
     println!("figure rotation.schedule.rotations {}", told.rotations);
     println!("figure rotation.schedule.before-their-time {}", told.early.len());
