@@ -31,7 +31,7 @@ const GOALS: [(&str, Goal); 17] = [
     ("rotation.regenerate.outage.lag-0s.longest-seconds ", Goal::AtMost(1.0)),
     ("rotation.schedule.before-their-time ", Goal::AtMost(0.0)),
     ("rotation.schedule.after-their-time ", Goal::AtMost(0.0)),
-    ("rotation.schedule.rotations ", Goal::AtLeast(500.0)),
+    ("rotation.schedule.rotations ", Goal::AtLeast(300.0)),
     ("", Goal::None),
 ];
 
