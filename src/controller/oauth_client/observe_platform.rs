@@ -24,9 +24,9 @@ use crate::{
         fleet::Candidate,
         memory::Circumstances,
         sessions::Session,
-        snapshot::{Listed, Sight},
+        snapshot::{Listed, Sight, Snapshot},
     },
-    genesys::{self, ErrorClass, Resolved, RoleRequest, Scan},
+    genesys::{self, ErrorClass, Resolved, RoleRequest},
     marker::{Marker, Owner},
     secret::Found,
 };
@@ -242,7 +242,7 @@ async fn ask_platform(
             return Ok(());
         }
         let scan = session.scanner.begun_at_or_after(certain).await?;
-        let mut family = relatives(&scan, &seen.owner);
+        let mut family = relatives(&session.survey.index(scan), &seen.owner);
         if status.client_id.is_none() && status.intent.is_none() {
             family = confirmed(session, family, &seen.owner).await?;
         }
@@ -385,10 +385,6 @@ pub(super) async fn unambiguous(session: &Session, mut found: Resolved) -> Resul
 
 /// The clients of a scan that carry an object's marker.
 #[must_use]
-pub fn relatives(scan: &Scan, owner: &Owner) -> Vec<Relative> {
-    let relative = |client: &genesys::OAuthClient| {
-        let marker = client.description.as_deref().and_then(Marker::parse).filter(|marker| marker.owner == *owner)?;
-        Some(Relative { client: client.clone(), nonce: marker.nonce })
-    };
-    scan.clients.iter().filter_map(relative).collect()
+pub fn relatives(snapshot: &Snapshot, owner: &Owner) -> Vec<Relative> {
+    snapshot.marked_by(owner).map(|(client, nonce)| Relative { client: client.clone(), nonce: nonce.to_owned() }).collect()
 }
