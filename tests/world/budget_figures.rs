@@ -47,7 +47,7 @@ fn order_of_service() {
 #[ignore = "it measures: make figures FILTER=budget"]
 fn days_of_outage() {
     for (name, fault) in troubles() {
-        let outage = outage(&fault);
+        let outage = outage(&fault, 24);
         say(&format!("outage-{name}.calls"), count(outage.calls));
         say(&format!("outage-{name}.logins"), count(outage.logins));
         say(&format!("outage-{name}.duplicates"), count(outage.duplicates));

@@ -9,6 +9,7 @@ mod attacks;
 mod bad_input;
 mod budget;
 mod budget_figures;
+mod budget_limits;
 mod crash;
 mod determinism;
 mod figures;
