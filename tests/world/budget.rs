@@ -144,20 +144,6 @@ pub struct Shared {
     pub adapted_after: f64,
 }
 
-/// Creates so many clients while somebody else makes 150 calls a minute of the organization's 300.
-pub fn shared(window: RateWindow, number: usize) -> Shared {
-    measured(limited(162, window, None, Some(300)), async |world| {
-        allow(world, 300).await;
-        let others = others(&world.simulator).await;
-        tokio::time::sleep(Duration::from_secs(90)).await;
-        declare(world, number);
-        // The other's client is one more.
-        until("the creates", || world.simulator.other_clients().len() > number).await;
-        others.abort();
-        Shared::of(&calls(world))
-    })
-}
-
 impl Shared {
     /// Of calls.
     pub fn of(calls: &[Call]) -> Self {
