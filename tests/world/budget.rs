@@ -212,7 +212,8 @@ fn an_emergency_is_served_within_two_slots_and_namespaces_evenly() {
 
 #[test]
 fn an_emergency_goes_before_edits_that_say_that_they_wait() {
-    once(limited(163, RateWindow::Sliding, Some(60), None), async |world| {
+    let plan = limited(163, RateWindow::Sliding, Some(60), None).flag("--max-concurrent-reconciles=5");
+    once(plan, async |world| {
         let names = declare(world, 30);
         for name in &names {
             world.settles(name).await;
@@ -225,6 +226,13 @@ fn an_emergency_goes_before_edits_that_say_that_they_wait() {
             world.declare(name, &json!({ "accessTokenValiditySeconds": 7200 }));
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
+        let told = |name: &String| {
+            world.object(name).is_some_and(|object| {
+                shows(&object, "Synced=False/BudgetExhausted") && message(&object, "Synced").contains("expected at 2026-01-05T")
+            })
+        };
+        let waiting = names.iter().filter(|name| told(name)).count();
+        assert!(waiting >= 20, "only {waiting} of those that wait say so, and until when");
         let client = world.client_of(NAME).id;
         let before = calls(world).len();
         world.request(NAME, "rotate", "leak/Emergency").await;

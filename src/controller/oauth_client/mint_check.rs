@@ -92,6 +92,7 @@ async fn may_reset_new(pass: &mut Pass<'_>, seen: &Observation, session: &Sessio
 }
 
 /// Whether the mint is part of an emergency, which waits for nothing: where there is no room, the secret is reset.
+#[must_use]
 pub fn is_emergency(status: &GenesysOAuthClientStatus, mint: &Mint) -> bool {
     mint.rotation.as_deref().or(current_rotation(status)).is_some_and(|rotation| rotation.trigger == Trigger::Emergency)
 }
