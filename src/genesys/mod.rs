@@ -1,7 +1,7 @@
 //! The client of Genesys Cloud's Platform API: what the operator knows of the platform, and all that it says to it. It
 //! knows nothing of Kubernetes, and must not decide what to do: that is the controllers' part.
 //!
-//! Requests go `Platform` → `Budget` (a slot) → `TokenSource` (a token) → `Transport` (one exchange), and what comes back
+//! Requests go `Platform` → `Budget` (a slot, in the order of `Work`) → `TokenSource` (a token) → `Transport` (one exchange), and what comes back
 //! is classified in `error`: whether the outcome is known, and what helps. Nothing below retries but one case: a call
 //! whose token was refused is made once more with a new one.
 

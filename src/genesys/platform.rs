@@ -20,7 +20,7 @@ use super::error_body::{clean, correlation_id, date, refusal};
 use super::model::Unreadable;
 use super::region::Endpoints;
 use super::token::{AccessToken, ClientCredential};
-use super::token_source::TokenSource;
+use super::token_source::{FAILED_HOLD, TokenSource};
 use super::transport::{Limits, Transport, TransportError};
 
 /// The platform's code where the organization has no room for another client.
@@ -152,6 +152,14 @@ impl Platform {
     #[must_use]
     pub fn login_budget(&self) -> &Arc<Budget> {
         &self.0.login
+    }
+
+    /// When the next call finds out whether a platform, or a login host, that is down is back; none while neither is, or if it may go now.
+    #[must_use]
+    pub fn probe_in(&self) -> Option<Duration> {
+        // Without a token nothing goes, and after a failure none is asked for at once.
+        let login = self.0.login.outage().map(|down| down.retry_in.max(FAILED_HOLD));
+        login.or_else(|| self.0.budget.outage().map(|down| down.retry_in).filter(|wait| !wait.is_zero()))
     }
 
     /// How long calls may take.

@@ -20,7 +20,7 @@ const LAST_USE: Duration = Duration::from_secs(15);
 /// The pause after a refused credential: a person must mend it, and asking again soon changes nothing.
 const REFUSED_HOLD: Duration = Duration::from_secs(60);
 /// The pause after anything else.
-const FAILED_HOLD: Duration = Duration::from_secs(5);
+pub(super) const FAILED_HOLD: Duration = Duration::from_secs(5);
 /// The pause after two tokens were refused within this time.
 const INVALIDATED_HOLD: Duration = Duration::from_secs(15);
 

@@ -2,7 +2,10 @@
 
 use genesys_cloud_simulator::RateWindow;
 
-use crate::budget::{beside_a_hanging_organization, creates, evenness, outage, shared, slots_of_an_emergency, troubles};
+use crate::{
+    budget::{beside_a_hanging_organization, creates, evenness, outage, slots_of_an_emergency, troubles},
+    budget_limits::beside_others,
+};
 
 const WINDOWS: [(&str, RateWindow); 2] = [("fixed", RateWindow::Fixed), ("sliding", RateWindow::Sliding)];
 
@@ -30,7 +33,7 @@ fn creates_under_a_limit() {
 #[ignore = "it measures: make figures FILTER=budget"]
 fn a_limit_that_others_use() {
     for (name, window) in WINDOWS {
-        let shared = shared(window, 420);
+        let (shared, _) = beside_others(window);
         say(&format!("others.{name}.refused"), count(shared.refused));
         say(&format!("others.{name}.adapted-after"), shared.adapted_after);
     }
@@ -47,7 +50,7 @@ fn order_of_service() {
 #[ignore = "it measures: make figures FILTER=budget"]
 fn days_of_outage() {
     for (name, fault) in troubles() {
-        let outage = outage(&fault);
+        let outage = outage(&fault, 24);
         say(&format!("outage-{name}.calls"), count(outage.calls));
         say(&format!("outage-{name}.logins"), count(outage.logins));
         say(&format!("outage-{name}.duplicates"), count(outage.duplicates));

@@ -12,6 +12,7 @@ mod availability;
 mod bad_input;
 mod budget;
 mod budget_figures;
+mod budget_limits;
 mod crash;
 mod determinism;
 mod drift;

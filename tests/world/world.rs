@@ -210,7 +210,9 @@ impl World {
         // With fewer places than objects, kube-runtime picks the next one from a hash map of random keys.
         let usual =
             ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", CLUSTER];
-        let flags = usual.into_iter().chain(self.flags.iter().map(String::as_str)).chain(flags.iter().copied());
+        let named = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        let said = |flag: &&str| !flag.starts_with("--max") || self.flags.iter().all(|other| named(other) != named(flag));
+        let flags = usual.into_iter().filter(said).chain(self.flags.iter().map(String::as_str)).chain(flags.iter().copied());
         let parts = Parts {
             clients,
             transport: process.clone(),

@@ -37,27 +37,27 @@ fn of_status(annotations: &BTreeMap<String, String>, status: &GenesysOAuthClient
 ///
 /// A pass that only looks costs no request as a rule: it does not wait behind those that do.
 #[must_use]
-pub fn at_the_gate(object: &GenesysOAuthClient) -> (Class, Errand) {
+pub fn at_the_gate(object: &GenesysOAuthClient) -> (Class, Purpose) {
     let none = GenesysOAuthClientStatus::default();
     let status = object.status.as_ref().unwrap_or(&none);
     if object.metadata.deletion_timestamp.is_some() {
-        return (Class::Delete, Errand::Other);
+        return (Class::Delete, Purpose::Other);
     }
     if let Some(class) = of_status(object.annotations(), status) {
-        return (class, Errand::Other);
+        return (class, Purpose::Other);
     }
     if status.client_id.is_none() {
-        (Class::Create, Errand::Create)
+        (Class::Create, Purpose::Create)
     } else if status.synced_generation != object.metadata.generation {
-        (Class::Update, Errand::Edit)
+        (Class::Update, Purpose::Edit)
     } else {
-        (Class::UrgentRotation, Errand::Other)
+        (Class::UrgentRotation, Purpose::Other)
     }
 }
 
 /// What a pass is for, where a person would like to know that it waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Errand {
+pub enum Purpose {
     /// A first client.
     Create,
     /// An edit that is to be applied.

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use super::{
     decide::MOST_RETIRING,
     intent,
-    mint_check::may_reset,
-    moments::{ROOM_LOOK, moment_of_error, no_room},
+    mint_check::{is_emergency, may_reset, wait_for_room},
+    moments::{moment_of_error, no_room},
     observation::{Observation, Organization, current_rotation},
     pass::Pass,
     plan::{Again, Counts, Mint, MintCall},
@@ -83,23 +83,6 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
     }
 }
 
-/// Whether the mint is part of an emergency, which waits for nothing: where there is no room, the secret is reset.
-fn is_emergency(status: &GenesysOAuthClientStatus, mint: &Mint) -> bool {
-    mint.rotation.as_deref().or(current_rotation(status)).is_some_and(|rotation| rotation.trigger == Trigger::Emergency)
-}
-
-/// The organization is known to be full: nothing is asked of the platform. A rotation begins all the same, so that it says what it waits for.
-fn wait_for_room(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) {
-    pass.again = Again::After(ROOM_LOOK);
-    if mint.rotation.is_some() || pass.rotates_unseen() {
-        begin_rotation(&mut pass.status, seen, mint);
-        pass.moment = None;
-        pass.note(no_room());
-    } else {
-        pass.moment = Some(Moment::Stalled(Reason::PlatformRejected, no_room()));
-    }
-}
-
 /// Where the object stands while a credential is on its way; a rotation by Replace leaves it where it is.
 fn standing(pass: &mut Pass<'_>, message: String) -> Option<Moment> {
     if pass.rotates_unseen() {
@@ -160,7 +143,7 @@ async fn write_intent(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, sess
 }
 
 /// The rotation is written down in the intent's own compare-and-swap, and so is the request that it answers.
-fn begin_rotation(status: &mut GenesysOAuthClientStatus, seen: &Observation, mint: &Mint) {
+pub fn begin_rotation(status: &mut GenesysOAuthClientStatus, seen: &Observation, mint: &Mint) {
     if let Some(rotation) = &mint.rotation {
         status.rotation.get_or_insert_default().current = Some((**rotation).clone());
         if rotation.request.is_some() {

@@ -1,19 +1,20 @@
-//! Looks before a secret is reset (talks to the network): one client is read, and what speaks against a reset is said. Resets nothing.
+//! Looks before a secret is reset, and at the room for a create (talks to the network): what speaks against either is said. Resets and creates nothing.
 
 use super::{
-    mint::{name_new_client, show},
-    moments::moment_of_error,
-    observation::{ClientView, Observation},
+    mint::{begin_rotation, name_new_client, show},
+    moments::{ROOM_LOOK, moment_of_error, no_room},
+    observation::{ClientView, Observation, current_rotation},
     observe_platform::read_client,
     pass::Pass,
-    plan::Again,
+    plan::{Again, Mint},
     rotation_end,
     status::Moment,
 };
 use crate::{
     api::{
+        GenesysOAuthClientStatus,
         condition::Reason,
-        oauth_client::{DesiredState, Intent, IntentOperation},
+        oauth_client::{DesiredState, Intent, IntentOperation, rotation_status::Trigger},
     },
     controller::{error::Error, sessions::Session},
     genesys::ClientState,
@@ -90,4 +91,22 @@ async fn may_reset_new(pass: &mut Pass<'_>, seen: &Observation, session: &Sessio
     }
     pass.remember(|memory| memory.missing_since = None);
     Ok(false)
+}
+
+/// Whether the mint is part of an emergency, which waits for nothing: where there is no room, the secret is reset.
+#[must_use]
+pub fn is_emergency(status: &GenesysOAuthClientStatus, mint: &Mint) -> bool {
+    mint.rotation.as_deref().or(current_rotation(status)).is_some_and(|rotation| rotation.trigger == Trigger::Emergency)
+}
+
+/// The organization is known to be full: nothing is asked of the platform. A rotation begins all the same, so that it says what it waits for.
+pub fn wait_for_room(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) {
+    pass.again = Again::After(ROOM_LOOK);
+    if mint.rotation.is_some() || pass.rotates_unseen() {
+        begin_rotation(&mut pass.status, seen, mint);
+        pass.moment = None;
+        pass.note(no_room());
+    } else {
+        pass.moment = Some(Moment::Stalled(Reason::PlatformRejected, no_room()));
+    }
 }

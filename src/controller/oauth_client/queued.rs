@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::controller::Action};
 
 use super::{
-    class::{Errand, at_the_gate},
+    class::{Purpose, at_the_gate},
     pass::Pass,
     reconcile::reconcile,
     status::{Delay, Moment},
@@ -29,7 +29,7 @@ pub async fn in_turn(
     latest: impl FnOnce() -> Option<Arc<GenesysOAuthClient>>,
 ) -> Result<Action, Error> {
     let organization = &object.spec.organization_ref.name;
-    let (class, errand) = at_the_gate(&object);
+    let (class, purpose) = at_the_gate(&object);
     let work = Work::new(class, &object.namespace().unwrap_or_default());
     let (_place, object) = match context.gates.enter(organization, &work) {
         Ok(place) => (place, object),
@@ -38,7 +38,7 @@ pub async fn in_turn(
             let place = tokio::select! {
                 biased;
                 place = &mut outside => place,
-                () = announce(&object, &context, &work, errand, ahead) => outside.await,
+                () = announce(&object, &context, &work, purpose, ahead) => outside.await,
             };
             (place, latest().unwrap_or(object))
         }
@@ -47,17 +47,17 @@ pub async fn in_turn(
     Box::pin(reconcile(object, context)).await
 }
 
-async fn announce(object: &GenesysOAuthClient, context: &Context, work: &Work, errand: Errand, ahead: usize) {
+async fn announce(object: &GenesysOAuthClient, context: &Context, work: &Work, purpose: Purpose, ahead: usize) {
     let Standing::Ready(session) = context.sessions.standing(&object.spec.organization_ref.name) else { return };
     let wait = session.platform.budget().wait_behind(work, ahead.saturating_mul(CALLS));
     if wait <= WORTH_A_WORD || session.platform.budget().outage().is_some() {
         return;
     }
     let message = words(ahead, session.platform.now().unwrap_or_else(|| context.now()), wait);
-    let moment = match errand {
-        Errand::Create => Moment::WaitingForBudget(message),
-        Errand::Edit => Moment::Updating(Delay::Budget, message),
-        Errand::Other => return,
+    let moment = match purpose {
+        Purpose::Create => Moment::WaitingForBudget(message),
+        Purpose::Edit => Moment::Updating(Delay::Budget, message),
+        Purpose::Other => return,
     };
     // Whatever keeps this from being written: the pass itself comes, and says more.
     if let Err(error) = Pass::new(context, object).announce(moment).await {

@@ -64,7 +64,7 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         return Ok(Action::requeue(left.min(again)));
     }
     let (verdict, platform) = look(&context, &api, &current, &mut status, secret).await?;
-    let outage = platform.as_ref().and_then(|platform| platform.budget().outage());
+    let probe_in = platform.as_ref().and_then(Platform::probe_in);
     let failures = context.memory.recall(&uid).failures;
     // One failed look does not end a session that works; a row of them does.
     let lasting = !matches!(verdict, Verdict::Waiting { .. })
@@ -90,7 +90,7 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         } else {
             let pause = memory.failed(&circumstances, fraction, now);
             // The platform's own rule says when it is tried again; this look is what tries.
-            outage.map_or(pause, |down| memory.held_for(down.retry_in, now))
+            probe_in.map_or(pause, |wait| memory.held_for(wait, now))
         }
     })))
 }
