@@ -6,6 +6,7 @@
 
 mod access;
 mod adoption;
+mod adoption_trouble;
 mod api_faults;
 mod attacks;
 mod bad_input;

@@ -185,12 +185,23 @@ impl World {
 
     /// Starts an operator: a new process, that remembers nothing.
     pub fn start(&self) {
+        let operator = self.operator(CLUSTER, &self.flags);
+        *self.lock() = Some(operator);
+    }
+
+    /// Starts another install beside the usual one, with flags of its own and another id of its cluster. It runs until the world ends.
+    pub fn start_another(&self, cluster: &str, flags: &[&str]) {
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        drop(self.operator(cluster, &flags));
+    }
+
+    fn operator(&self, cluster: &str, flags: &[String]) -> Operator {
         let process = Process::new(self.wires.clone());
         let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
         // With fewer places than objects, kube-runtime picks the next one from a hash map of random keys.
         let usual =
-            ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", CLUSTER];
-        let flags = usual.into_iter().chain(self.flags.iter().map(String::as_str));
+            ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", cluster];
+        let flags = usual.into_iter().chain(flags.iter().map(String::as_str));
         let parts = Parts {
             clients,
             transport: process.clone(),
@@ -199,7 +210,7 @@ impl World {
             settings: Settings::from_flags(flags).expect("the flags are taken"),
         };
         let task = tokio::spawn(async move { run::operate(parts, std::future::pending()).await.expect("the operator starts") });
-        *self.lock() = Some(Operator { process, task });
+        Operator { process, task }
     }
 
     /// Ends the operator at once, wherever it is.
