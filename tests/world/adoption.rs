@@ -210,6 +210,8 @@ fn what_stands_in_the_way_is_said_and_leaves_the_client_alone() {
 fn the_powers_that_a_client_has_are_judged_not_only_those_that_are_asked_for() {
     scenario(207, async |world| {
         let admin = world.simulator.add_role("admin-of-everything", vec![]);
+        // The directory keeps its lists for a while.
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
         let pairs = client(world, OPERATOR_CLIENT_ID).role_divisions;
         let division = serde_json::to_value(&pairs).expect("pairs")[0]["divisionId"].clone();
         let found = found(world, &json!({ "roleDivisions": [{ "roleId": admin, "divisionId": division }] }));

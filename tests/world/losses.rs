@@ -13,16 +13,16 @@ use crate::{
     objects::{self, HOME, Name, ORGANIZATION, TEAM},
     rotating::CLIENTS,
     scenario::scenario,
-    world::{CLUSTER, Plan, World, path},
+    world::{World, path},
 };
 
 /// Three clients of different kinds: two whose secrets are told once, and one that was adopted.
-const NAMES: [&str; 3] = ["reports", "portal", "payroll"];
+pub const NAMES: [&str; 3] = ["reports", "portal", "payroll"];
 
 /// What must survive: each client, with the credential that its workloads read.
-type Kept = BTreeMap<String, Held>;
+pub type Kept = BTreeMap<String, Held>;
 
-async fn furnish(world: &World) -> Kept {
+pub async fn furnish(world: &World) -> Kept {
     let adopted = found(world, &json!({}));
     world.apply(&kept("old", &adopted.secret));
     world.declare("reports", &json!({}));
@@ -339,73 +339,5 @@ fn a_gorganization_suddenly_logs_in_to_another_organization() {
             assert!(world.held(name).as_ref() == before.get(name));
         }
         world.remove(CLIENTS, "new").await;
-    });
-}
-
-/// Where the second install has its credential.
-const OTHER_HOME: &str = "other-operator";
-
-/// A second namespace of clients, and the home of a second install.
-fn make_room(world: &World) {
-    for name in ["team-b", OTHER_HOME] {
-        world.apply(&objects::namespace(name));
-    }
-    let mut credential = objects::credential(genesys_cloud_simulator::OPERATOR_CLIENT_SECRET);
-    credential["metadata"]["namespace"] = json!(OTHER_HOME);
-    world.apply(&credential);
-}
-
-#[test]
-fn two_installs_see_one_organization() {
-    scenario(Plan::new(241).flag("--watch-namespace=team-a"), async |world| {
-        world.declare_organization(&json!({ "rotationDefaults": { "interval": "30d" } }));
-        let before = furnish(world).await;
-        make_room(world);
-        world.start_another(CLUSTER, &["--operator-namespace=other-operator", "--watch-namespace=team-b"]);
-        world.declare(("team-b", "reports"), &json!({}));
-        world.declare(("team-b", "more"), &json!({}));
-        for name in ["reports", "more"] {
-            world.settles(("team-b", name)).await;
-        }
-        // Each works its own; the status of the organization is the first one's.
-        let counted = |world: &World| world.organization().map(|organization| organization["status"]["rotation"]["clients"].clone());
-        assert_eq!(counted(world), Some(json!(NAMES.len())));
-        let writes = world.writes();
-        tokio::time::sleep(Duration::from_secs(1500)).await;
-        assert_eq!(world.writes(), writes, "two installs write against each other");
-        assert_eq!(counted(world), Some(json!(NAMES.len())));
-        for name in NAMES {
-            world.settles(name).await;
-            assert!(world.held(name).as_ref() == before.get(name));
-        }
-        assert_eq!(world.simulator.other_clients().len(), NAMES.len() + 2);
-        assert_eq!(world.organization().expect("there")["status"]["pin"]["install"], HOME);
-        for name in ["reports", "more"] {
-            world.remove(CLIENTS, ("team-b", name)).await;
-            world.goes(("team-b", name)).await;
-        }
-    });
-}
-
-#[test]
-fn an_install_of_another_cluster_id_makes_nothing_anew() {
-    scenario(242, async |world| {
-        let before = furnish(world).await;
-        let writes = world.platform_writes();
-        world.kill();
-        make_room(world);
-        world.start_another("another-cluster", &["--operator-namespace=other-operator", "--watch-namespace=team-b"]);
-        world.declare(("team-b", "reports"), &json!({}));
-        world.client_shows(("team-b", "reports"), "Ready=False/WaitingForOrganization").await;
-        world.organization_shows("Stalled=True/Conflict").await;
-        assert_eq!(world.platform_writes(), writes);
-        world.start();
-        world.organization_shows("Ready=True/Available").await;
-        for name in NAMES {
-            world.settles(name).await;
-            assert!(world.held(name).as_ref() == before.get(name));
-        }
-        world.remove(CLIENTS, ("team-b", "reports")).await;
-        world.goes(("team-b", "reports")).await;
     });
 }

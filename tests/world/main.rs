@@ -16,6 +16,7 @@ mod drift;
 mod figures;
 mod fleets;
 mod gone;
+mod installs;
 mod lifecycle;
 mod look;
 mod losses;

@@ -189,10 +189,14 @@ impl World {
         *self.lock() = Some(operator);
     }
 
-    /// Starts another install beside the usual one, with flags of its own and another id of its cluster. It runs until the world ends.
-    pub fn start_another(&self, cluster: &str, flags: &[&str]) {
+    /// Starts another install beside the usual one, with flags and a cluster id of its own, and gives what ends it.
+    pub fn start_another(&self, cluster: &str, flags: &[&str]) -> impl FnOnce() + use<> {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        drop(self.operator(cluster, &flags));
+        let operator = self.operator(cluster, &flags);
+        move || {
+            operator.process.end();
+            operator.task.abort();
+        }
     }
 
     fn operator(&self, cluster: &str, flags: &[String]) -> Operator {

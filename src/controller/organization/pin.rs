@@ -10,14 +10,19 @@ use crate::{
 };
 
 /// Whose an organization is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pinned {
     /// This install's, now or already.
     Ours,
-    /// Another install's of this cluster: it keeps the status, and both work their own clients.
+    /// Another install's: it keeps the status, and both work their own clients.
     OtherInstall,
-    /// Another cluster's: under its id the clients here would not be found.
-    OtherCluster(String),
+}
+
+/// The cluster to which an organization is pinned, if it is not this one: under this one's id the clients would not be found.
+#[must_use]
+pub fn other_cluster<'a>(object: &'a GenesysOrganization, own: &Pin) -> Option<&'a str> {
+    let pin = object.status.as_ref()?.pin.as_ref()?;
+    (pin.cluster_id != own.cluster_id).then_some(pin.cluster_id.as_str())
 }
 
 /// The pin of this install.
@@ -31,7 +36,6 @@ pub fn own(settings: &Settings, cluster_id: &str) -> Pin {
 #[must_use]
 pub fn pinned(object: &GenesysOrganization, own: &Pin) -> Pinned {
     match object.status.as_ref().and_then(|status| status.pin.as_ref()) {
-        Some(pin) if pin.cluster_id != own.cluster_id => Pinned::OtherCluster(pin.cluster_id.clone()),
         Some(pin) if pin.install != own.install => Pinned::OtherInstall,
         _ => Pinned::Ours,
     }
@@ -59,6 +63,8 @@ mod tests {
         let ask = |flags: &[&str], cluster: &str| pinned(&object(&json!(first)), &own(&settings(flags), cluster));
         assert_eq!(ask(&["--watch-namespace=a,b"], "one"), Pinned::Ours);
         assert_eq!(ask(&["--operator-namespace=another"], "one"), Pinned::OtherInstall);
-        assert!(matches!(ask(&[], "two"), Pinned::OtherCluster(_)));
+        assert_eq!(ask(&[], "two"), Pinned::Ours, "its status is still to be kept, to say what is wrong");
+        assert!(other_cluster(&object(&json!(first)), &own(&settings(&[]), "two")).is_some());
+        assert!(other_cluster(&object(&json!(first)), &first).is_none() && other_cluster(&object(&json!(null)), &first).is_none());
     }
 }

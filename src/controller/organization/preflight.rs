@@ -73,7 +73,7 @@ async fn look<'a>(session: &Session, objects: impl Iterator<Item = &'a GenesysOA
 fn without<'a>(needed: impl Iterator<Item = &'a str>, own: &BTreeSet<RoleDivision>, roles: &[Role]) -> BTreeSet<String> {
     let held: Vec<&Role> = roles.iter().filter(|role| own.iter().any(|grant| grant.role_id == role.id)).collect();
     let silent = held.len() < own.iter().map(|grant| &grant.role_id).collect::<BTreeSet<_>>().len();
-    if silent || held.iter().any(|role| role.permissions.is_empty()) {
+    if silent || held.iter().all(|role| role.permissions.is_empty()) {
         return BTreeSet::new();
     }
     let given = |wanted: &str| held.iter().flat_map(|role| &role.permissions).any(|own| covers(own, wanted));
@@ -176,7 +176,7 @@ mod tests {
             ["oauth:client:delete"]
         );
         assert!(lacks(&[role("r1", &["oauth:*"]), viewer.clone(), role("r3", &[])]).is_empty());
-        assert!(lacks(&[role("r1", &[]), viewer.clone()]).is_empty(), "a role whose permissions are not shown");
+        assert!(lacks(&[role("r1", &[]), role("r2", &[])]).is_empty(), "no permission of any role is shown");
         assert!(lacks(&[viewer]).is_empty(), "a role that is not shown");
     }
 

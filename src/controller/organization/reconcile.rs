@@ -198,7 +198,7 @@ async fn look(
     if !violations.is_empty() {
         return Ok((stalled(Reason::InvalidSpec, Login::NotTried, violations.join("; ")), None));
     }
-    if let Pinned::OtherCluster(other) = pinned(object, &pin::own(&context.settings, &context.cluster_id)) {
+    if let Some(other) = pin::other_cluster(object, &pin::own(&context.settings, &context.cluster_id)) {
         let message = format!(
             "status.pin says that cluster {other} works this organization, and this operator's --cluster-id stands for another: its clients would not be found here. Start the operator with the former id; or, if that cluster is gone for good, release the organization by removing status.pin"
         );
