@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::snapshot::{Print, Sight};
+use super::snapshot::{Known, Sight};
 use crate::secret::Credential;
 
 /// A call of this process whose outcome is not known.
@@ -62,8 +62,8 @@ pub struct Circumstances {
     pub rotation_secret: Option<String>,
     /// The resourceVersion of the Secret that `spec.adopt` names.
     pub adopted_secret: Option<String>,
-    /// The print of the client, as a scan or an own write showed it last; none inside: it is gone.
-    pub client: Option<Option<Print>>,
+    /// The client, as a scan or an own write showed it last.
+    pub client: Known,
 }
 
 /// A look at an organization that found it well.
@@ -122,8 +122,8 @@ pub struct Recollection {
     pub surplus: Option<String>,
     /// The first 404 for the client.
     pub missing_since: Option<Instant>,
-    /// Whether another 404 came at least a window after the first: the client is gone.
-    pub gone: bool,
+    /// Another 404, at least a window after the first: the client is gone.
+    pub gone: Option<Instant>,
     /// How passes last saw the clients of the object, by id.
     pub sights: BTreeMap<String, Sight>,
     /// A reply to an update that still differed: generation and `dateModified`.

@@ -1,7 +1,7 @@
 //! A scan of an organization, indexed once for all its readers: clients by id and by the owner of their marker. Makes no call and decides nothing.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
@@ -26,10 +26,35 @@ impl Print {
     pub fn of(client: &OAuthClient) -> Self {
         let mut hasher = DefaultHasher::new();
         (&client.name, &client.description, &client.grant_type, client.access_token_validity_seconds, &client.state).hash(&mut hasher);
-        let (uris, scopes): (BTreeSet<_>, BTreeSet<_>) = (client.redirect_uris.iter().collect(), client.scopes.iter().collect());
-        (uris, scopes, client.role_divisions.iter().collect::<BTreeSet<_>>()).hash(&mut hasher);
+        (as_set(&client.redirect_uris), as_set(&client.scopes), as_set(&client.role_divisions)).hash(&mut hasher);
         (client.date_modified, client.date_to_delete).hash(&mut hasher);
         Self(hasher.finish())
+    }
+}
+
+/// A list in the order that a set has.
+fn as_set<T: Ord>(list: &[T]) -> Vec<&T> {
+    let mut set: Vec<&T> = list.iter().collect();
+    set.sort_unstable();
+    set.dedup();
+    set
+}
+
+/// What is known of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It is gone.
+    Gone,
+    /// It is there, and looks like this.
+    As(Print),
+}
+
+impl From<Option<Print>> for Known {
+    fn from(print: Option<Print>) -> Self {
+        print.map_or(Self::Gone, Self::As)
     }
 }
 
@@ -64,13 +89,13 @@ pub enum Listed {
 }
 
 impl Listed {
-    /// The print that it shows, if it shows anything.
+    /// What is known of the client by it.
     #[must_use]
-    pub fn print(&self) -> Option<Option<Print>> {
+    pub fn known(&self) -> Known {
         match self {
-            Self::NotTold => None,
-            Self::Missing => Some(None),
-            Self::Present(_, sight) => Some(sight.print),
+            Self::NotTold => Known::Nothing,
+            Self::Missing => Known::Gone,
+            Self::Present(_, sight) => sight.print.into(),
         }
     }
 }

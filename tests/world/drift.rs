@@ -51,7 +51,8 @@ pub async fn settled(world: &World, name: &str, changes: &Value) {
     minutes(2).await;
 }
 
-fn role(world: &World, name: &str) -> Value {
+/// A role at home, as the platform shows it.
+pub fn role(world: &World, name: &str) -> Value {
     let division = world.simulator.division_id("Home").expect("the home division");
     json!({ "roleId": world.simulator.role_id(name).expect("the role"), "divisionId": division })
 }
@@ -271,7 +272,9 @@ fn planted(world: &World, name: &str, dice: &mut Dice) -> &'static str {
 fn drift_told(event: &Value) -> Option<(String, String)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let found = event["reason"] == "DriftFound";
-    found.then(|| Some((text(&event["regarding"]["name"])?, text(&event["note"])?))).flatten()
+    let name = text(&event["regarding"]["name"]).or_else(|| text(&event["involvedObject"]["name"]));
+    let words = text(&event["note"]).or_else(|| text(&event["message"]));
+    found.then_some(name.zip(words)).flatten()
 }
 
 #[test]

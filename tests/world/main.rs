@@ -14,6 +14,7 @@ mod crash;
 mod determinism;
 mod drift;
 mod figures;
+mod figures_drift;
 mod fleets;
 mod gone;
 mod installs;

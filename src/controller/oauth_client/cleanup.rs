@@ -261,16 +261,16 @@ async fn remove_clients(
 
 async fn release_all(pass: &Pass<'_>, session: &Arc<Session>, owner: &Owner, earliest: Instant) -> Result<(), genesys::Error> {
     let status = &pass.status;
-    let scan = session.scanner.begun_at_or_after(earliest).await?;
+    let snapshot = session.survey.index(session.scanner.begun_at_or_after(earliest).await?);
     let mut ids: BTreeSet<String> = known_ids(status);
-    let ours = observe_platform::relatives(&scan, owner).into_iter().filter(|relative| status.issued_nonces.contains(&relative.nonce));
+    let ours = observe_platform::relatives(&snapshot, owner).into_iter().filter(|relative| status.issued_nonces.contains(&relative.nonce));
     ids.extend(ours.map(|relative| relative.client.id));
     let policy = pass.object.effective_deletion_policy();
     let window = pass.context.settings.consistency_window.as_duration();
     let young = pass.remember(|memory| memory.own_write).is_some_and(|write| write.elapsed() < window);
     for id in ids.into_iter().filter(|id| id != session.own_client_id()) {
         // For a client that goes, what the scan just showed will do; one that stays is read, so that nothing of it is put back.
-        let shown = scan.clients.iter().find(|client| client.id == id).filter(|_| policy == DeletionPolicy::Delete);
+        let shown = snapshot.get(&id).map(|(client, _)| client).filter(|_| policy == DeletionPolicy::Delete);
         let client = match shown {
             Some(client) => client.clone(),
             None => match session.platform.get_client(&id).await {

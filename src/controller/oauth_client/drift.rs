@@ -95,7 +95,7 @@ fn role(value: &Value, names: &Names) -> Option<String> {
 }
 
 /// What the entries list of the fields that give power.
-fn powers<'a>(drift: &'a [DriftEntry], list: fn(&DriftEntry) -> &[String]) -> Vec<(&'a str, &'a str)> {
+fn powers(drift: &[DriftEntry], list: fn(&DriftEntry) -> &[String]) -> Vec<(&str, &str)> {
     let of_power = drift.iter().filter(|entry| POWERS.contains(&entry.field.as_str()));
     of_power.flat_map(|entry| list(entry).iter().map(|value| (entry.field.as_str(), value.as_str()))).collect()
 }

@@ -14,7 +14,7 @@ use crate::{
     controller::{
         context::Context,
         sessions::Session,
-        snapshot::{Listed, Sight},
+        snapshot::{Known, Listed, Sight},
     },
     genesys::{self, ClientState},
     marker::Marker,
@@ -41,12 +41,16 @@ pub async fn at_snapshot(
     seen.held = session.survey.holds();
     let Some(snapshot) = session.snapshot() else { return Ok(()) };
     seen.listed = snapshot.tells(&seen.memory, id, seen.times.window);
+    if seen.memory.missing_since.is_some_and(|since| since >= snapshot.begun()) {
+        // A read found it gone after the scan was begun.
+        seen.listed = Listed::NotTold;
+    }
     let Listed::Present(_, sight) = &seen.listed else { return Ok(()) };
     let known = seen.memory.sights.get(id);
     let modified = known.is_some_and(|known| known.print.is_some() && known.modified != sight.modified);
     let instant = seen.instant;
     seen.memory = context.memory.remember(&seen.ownership.uid, |memory| {
-        (memory.missing_since, memory.gone) = (None, false);
+        (memory.missing_since, memory.gone) = (None, None);
         if modified {
             // Somebody else wrote it, and may have reset its secret: that costs one verification.
             memory.verify_again = Some(instant);
@@ -59,8 +63,9 @@ pub async fn at_snapshot(
 /// Whether the snapshot shows the published client otherwise than a pass saw it last.
 #[must_use]
 pub fn is_news(seen: &Observation, status: &GenesysOAuthClientStatus) -> bool {
-    let known = status.client_id.as_ref().and_then(|id| seen.memory.sights.get(id)).map(|sight| sight.print);
-    seen.listed.print().is_some_and(|shown| known != Some(shown))
+    let sight = status.client_id.as_ref().and_then(|id| seen.memory.sights.get(id));
+    let known = sight.map_or(Known::Nothing, |sight| sight.print.into());
+    seen.listed.known() != Known::Nothing && seen.listed.known() != known
 }
 
 /// Whether a drift was told that is to be corrected, and the platform did not refuse that already.

@@ -25,7 +25,7 @@ use crate::{
         kubernetes::secrets,
         memory::Circumstances,
         sessions::Standing,
-        snapshot::Print,
+        snapshot::Known,
     },
     marker::Owner,
     secret::{
@@ -189,17 +189,19 @@ async fn adopted_secret(
 }
 
 /// The print of the published client, as the snapshot tells it or as this process saw it since.
-fn known_client(context: &Context, object: &GenesysOAuthClient, organization: &Organization) -> Option<Option<Print>> {
-    let Organization::Ready(_, session) = organization else { return None };
-    let id = object.status.as_ref()?.client_id.as_deref()?;
+fn known_client(context: &Context, object: &GenesysOAuthClient, organization: &Organization) -> Known {
+    let (Organization::Ready(_, session), Some(id)) = (organization, object.status.as_ref().and_then(|status| status.client_id.as_deref()))
+    else {
+        return Known::Nothing;
+    };
     let snapshot = session.snapshot();
     let window = times(context, object).window;
     context.memory.look(&object.uid().unwrap_or_default(), |memory| {
-        let memory = memory?;
+        let Some(memory) = memory else { return Known::Nothing };
         let told = snapshot.filter(|snapshot| snapshot.counts(memory, id, window));
         match told {
-            Some(snapshot) => Some(snapshot.get(id).map(|(_, print)| print)),
-            None => memory.sights.get(id).map(|sight| sight.print),
+            Some(snapshot) => snapshot.get(id).map(|(_, print)| print).into(),
+            None => memory.sights.get(id).map_or(Known::Nothing, |sight| sight.print.into()),
         }
     })
 }

@@ -24,9 +24,9 @@ use crate::{
         fleet::Candidate,
         memory::Circumstances,
         sessions::Session,
-        snapshot::{Listed, Sight},
+        snapshot::{Listed, Sight, Snapshot},
     },
-    genesys::{self, ErrorClass, Resolved, RoleRequest, Scan},
+    genesys::{self, ErrorClass, Resolved, RoleRequest},
     marker::{Marker, Owner},
     secret::Found,
 };
@@ -237,7 +237,7 @@ async fn ask_platform(
             return Ok(());
         }
         let scan = session.scanner.begun_at_or_after(certain).await?;
-        let mut family = relatives(&scan, &seen.owner);
+        let mut family = relatives(&session.survey.index(scan), &seen.owner);
         if status.client_id.is_none() && status.intent.is_none() {
             family = confirmed(session, family, &seen.owner).await?;
         }
@@ -246,7 +246,7 @@ async fn ask_platform(
     if let (Some(id), None) = (&status.client_id, &status.intent) {
         let suspended_in_sight = seen.object.spec.suspend && matches!(seen.listed, Listed::Present(..));
         let missing = seen.memory.missing_since.is_some() || matches!(seen.listed, Listed::Missing);
-        if seen.memory.gone && !matches!(seen.listed, Listed::Present(..)) && seen.memory.missing_since.is_some() {
+        if seen.memory.gone.is_some() && !matches!(seen.listed, Listed::Present(..)) {
             // Two reads and a scan said so: no more are needed.
             seen.client = ClientView::Missing;
         } else if (edited && !suspended_in_sight) || lost || missing || seen.turn == Turn::Granted {
@@ -266,14 +266,14 @@ async fn ask_platform(
 pub async fn read_client(context: &Context, session: &Session, uid: &str, id: &str) -> Result<ClientView, genesys::Error> {
     match session.platform.get_client(id).await {
         Ok(client) => {
-            context.memory.remember(uid, |memory| (memory.missing_since, memory.gone) = (None, false));
+            context.memory.remember(uid, |memory| (memory.missing_since, memory.gone) = (None, None));
             Ok(ClientView::Present(Box::new(client)))
         }
         Err(error) if error.is_not_found() => {
             let window = context.settings.consistency_window.as_duration();
             context.memory.remember(uid, |memory| {
                 let since = *memory.missing_since.get_or_insert_with(Instant::now);
-                memory.gone = since.elapsed() >= window;
+                memory.gone = (since.elapsed() >= window).then(Instant::now);
                 // A scan that was begun before still shows it.
                 memory.sights.insert(id.to_owned(), Sight { print: None, modified: None, believed_from: Instant::now() });
             });
@@ -380,10 +380,6 @@ pub(super) async fn unambiguous(session: &Session, mut found: Resolved) -> Resul
 
 /// The clients of a scan that carry an object's marker.
 #[must_use]
-pub fn relatives(scan: &Scan, owner: &Owner) -> Vec<Relative> {
-    let relative = |client: &genesys::OAuthClient| {
-        let marker = client.description.as_deref().and_then(Marker::parse).filter(|marker| marker.owner == *owner)?;
-        Some(Relative { client: client.clone(), nonce: marker.nonce })
-    };
-    scan.clients.iter().filter_map(relative).collect()
+pub fn relatives(snapshot: &Snapshot, owner: &Owner) -> Vec<Relative> {
+    snapshot.marked_by(owner).map(|(client, nonce)| Relative { client: client.clone(), nonce: nonce.to_owned() }).collect()
 }

@@ -226,7 +226,7 @@ pub async fn finish(
         memory.held = None;
         memory.lost_call = None;
         memory.missing_since = None;
-        memory.gone = false;
+        memory.gone = None;
         memory.refuted = None;
         memory.refused_since = None;
         memory.undecided_since = None;

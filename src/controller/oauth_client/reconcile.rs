@@ -158,7 +158,7 @@ async fn look_at_client(pass: &mut Pass<'_>, seen: &Observation) {
     let who = drift::modifier(drift);
     let extra = drift::extra_powers(drift);
     if !extra.is_empty() && extra != drift::extra_powers(&former) {
-        let note = format!("the client was given what is not declared: {}{who}; see docs: Drift", extra.join("; "));
+        let note = format!("the client was given what is not declared: {}{who}; see status.drift", extra.join("; "));
         tracing::warn!(reason = "ExtraAccessGranted", extra = extra.join("; "), "somebody gave the client more than is declared");
         pass.event(EventType::Warning, "ExtraAccessGranted", &note).await;
     }

@@ -150,7 +150,7 @@ async fn refuted(
         Ok(_) => format!("the new client {id} is gone from the platform"),
         Err(_) => return Ok(()),
     };
-    pass.remember(|memory| (memory.missing_since, memory.gone) = (None, false));
+    pass.remember(|memory| (memory.missing_since, memory.gone) = (None, None));
     rotation_end::fail(pass, seen, &why).await
 }
 
@@ -235,7 +235,7 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
         memory.verified = Some((revision, instant));
         memory.refuted = None;
         memory.missing_since = None;
-        memory.gone = false;
+        memory.gone = None;
         memory.next_known = None;
         memory.next_proven = None;
         memory.edited_but_proven = None;

@@ -65,13 +65,17 @@ pub fn take(books: &Books<'_>) -> Inventory {
         if client.id == books.own_client_id {
             continue;
         }
+        if known.contains(client.id.as_str()) {
+            inventory.managed += 1;
+            continue;
+        }
         let marker = client.description.as_deref().and_then(Marker::parse);
         let mut owned = |marker: &Marker| {
             // Digests of all names are worked out only where a client is found that no status names.
             let owners = owners.get_or_insert_with(|| owners_of(books));
             owners.get(&marker.owner).is_some_and(|object| issued(object, &marker.nonce))
         };
-        if known.contains(client.id.as_str()) || marker.as_ref().is_some_and(&mut owned) {
+        if marker.as_ref().is_some_and(&mut owned) {
             inventory.managed += 1;
             continue;
         }

@@ -13,7 +13,10 @@ use kube::{
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::{inventory, status::Verdict};
+use super::{
+    inventory::{self, Books},
+    status::Verdict,
+};
 use crate::{
     api::{
         GenesysOAuthClient, GenesysOrganization, GenesysOrganizationStatus, RECONCILE_ANNOTATION,
@@ -23,7 +26,7 @@ use crate::{
     controller::{
         context::Context,
         fleet::followers::GATHER,
-        memory::{Recollection, pause},
+        memory::{Memory, Recollection, pause},
         sessions::{Session, Standing},
         snapshot::Snapshot,
     },
@@ -242,10 +245,45 @@ fn compare(context: &Context, object: &GenesysOrganization, session: &Session, s
     let begun = std::time::Instant::now();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let objects: Vec<_> = context.fleet.objects().into_iter().filter(|client| client.spec.organization_ref.name == name).collect();
-    let window = context.settings.consistency_window.as_duration();
     let first = session.survey.lock().compared.is_none();
+    let books = Books {
+        snapshot,
+        objects: &objects,
+        cluster_id: &context.cluster_id,
+        own_client_id: session.own_client_id(),
+        greatest_age: inventory::greatest_age(object),
+        now: session.platform.now().unwrap_or_else(|| context.now()),
+    };
+    let found = findings(&books, &context.memory, context.settings.consistency_window.as_duration(), first);
+    progress.wake.extend(found.wake);
+    context.sessions.scanned(name, snapshot.begun());
+    let mut state = session.survey.lock();
+    state.note_gone(found.gone, found.managed);
+    state.inventory = Some(found.inventory);
+    state.compared = Some((snapshot.begun(), Instant::now()));
+    drop(state);
+    let taken = begun.elapsed();
+    tracing::debug!(clients = snapshot.scan.clients.len(), objects = objects.len(), woken = progress.wake.len(), ?taken, "compared a scan");
+}
+
+/// What a comparison found.
+#[derive(Debug)]
+pub struct Findings {
+    /// The objects that are to be looked at, by namespace and name.
+    pub wake: Vec<ObjectRef<GenesysOAuthClient>>,
+    /// The uids of objects whose client is gone.
+    pub gone: BTreeSet<String>,
+    /// How many objects have a client.
+    pub managed: usize,
+    /// All clients of the organization.
+    pub inventory: Inventory,
+}
+
+/// Compares the books of an organization with what this process remembers. The first comparison of a session wakes nobody without a memory.
+#[must_use]
+pub fn findings(books: &Books<'_>, memory: &Memory, window: Duration, first: bool) -> Findings {
     let (mut gone, mut managed, mut wake) = (BTreeSet::new(), 0, BTreeSet::new());
-    for client in &objects {
+    for client in books.objects {
         let (Some(uid), Some(id)) = (&client.metadata.uid, client.status.as_ref().and_then(|status| status.client_id.as_ref())) else {
             continue;
         };
@@ -253,31 +291,16 @@ fn compare(context: &Context, object: &GenesysOrganization, session: &Session, s
             continue;
         }
         managed += 1;
-        let concerned = context.memory.look(uid, |memory| concerns(snapshot, memory, id, window, first));
-        if snapshot.get(id).is_none() && concerned != Concern::NotTold {
+        let concerned = memory.look(uid, |memory| concerns(books.snapshot, memory, id, window, first));
+        if books.snapshot.get(id).is_none() && concerned != Concern::NotTold {
             gone.insert(uid.clone());
         }
         if concerned == Concern::Wakes {
             wake.insert((client.metadata.namespace.clone().unwrap_or_default(), client.metadata.name.clone().unwrap_or_default()));
         }
     }
-    progress.wake.extend(wake.into_iter().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)));
-    let inventory = inventory::take(&inventory::Books {
-        snapshot,
-        objects: &objects,
-        cluster_id: &context.cluster_id,
-        own_client_id: session.own_client_id(),
-        greatest_age: inventory::greatest_age(object),
-        now: session.platform.now().unwrap_or_else(|| context.now()),
-    });
-    context.sessions.scanned(name, snapshot.begun());
-    let mut state = session.survey.lock();
-    state.note_gone(gone, managed);
-    state.inventory = Some(inventory);
-    state.compared = Some((snapshot.begun(), Instant::now()));
-    drop(state);
-    let taken = begun.elapsed();
-    tracing::debug!(clients = snapshot.scan.clients.len(), objects = objects.len(), woken = progress.wake.len(), ?taken, "compared a scan");
+    let wake = wake.into_iter().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)).collect();
+    Findings { wake, gone, managed, inventory: inventory::take(books) }
 }
 
 /// What a snapshot is to an object.

@@ -1,6 +1,7 @@
 //! Measures what create, update and delete cost, and the operator at rest. It must not fail on a figure: it only measures.
 
 pub mod conformance;
+pub mod drift;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -28,6 +28,9 @@ async fn measure(filter: &Filter) -> anyhow::Result<()> {
     if filter.may_want("conformance") {
         figures::conformance::conformance(filter).await?;
     }
+    if filter.may_want("drift") {
+        figures::drift::drift(filter).await?;
+    }
     if !filter.may_want("create") {
         return Ok(());
     }

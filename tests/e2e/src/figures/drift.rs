@@ -1,0 +1,69 @@
+//! Measures what a scan of an organization costs, its comparison with all objects, and how soon a change shows. It must not fail on a figure,
+//! but fails where there is none to print.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result};
+use tokio::process::Command;
+
+use super::{Goal, figure};
+use crate::process::tail;
+use crate::runner::Filter;
+
+/// Measures everything that is named `drift.…`, in optimized worlds; without link-time optimization, which only makes building them slow.
+pub async fn drift(filter: &Filter) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let cargo = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let suite = ["test", "--locked", "--quiet", "--release", "--package", "genesys-oauth-operator", "--test", "world", "--"];
+    let measure = ["--ignored", "--nocapture", "--test-threads=1", "figures_drift::"];
+    eprintln!("running {} {}", cargo.display(), [&suite[..], &measure].concat().join(" "));
+    let output = Command::new(cargo)
+        .args([&suite[..], &measure].concat())
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("running the measures of drift")?;
+    let text = String::from_utf8(output.stdout)?;
+    let found: Vec<_> = text.lines().filter_map(measured).collect();
+    anyhow::ensure!(found.len() >= 8, "only {} measures were taken; the last lines:\n{}", found.len(), tail(&text, 20));
+    for (name, value, unit) in found {
+        figure(filter, &format!("drift.{name}"), value, unit, goal(name));
+    }
+    Ok(())
+}
+
+/// What the issue asks for.
+fn goal(name: &str) -> Goal {
+    match name {
+        "compare.10000" => Goal::AtMost(50.0),
+        "calls-per-scan.10" | "calls-per-scan.1000" | "calls-per-scan.10000" => Goal::AtMost(1.0),
+        // One interval, and what the pass takes.
+        "change-to-condition.longest" => Goal::AtMost(305.0),
+        _ => Goal::None,
+    }
+}
+
+/// A measure: `figure NAME VALUE UNIT`, perhaps behind what the test runner printed on the same line.
+fn measured(line: &str) -> Option<(&str, f64, &str)> {
+    let mut words = line.split_once("figure ")?.1.split_whitespace();
+    let (name, value) = (words.next()?, words.next()?.parse().ok()?);
+    Some((name, value, words.next().filter(|unit| matches!(*unit, "ms" | "s")).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_are_read_off_the_lines() {
+        assert_eq!(measured("test figures_drift::x ... figure compare.10 0.02 ms"), Some(("compare.10", 0.02, "ms")));
+        assert_eq!(measured("figure calls-per-scan.10 1.00 calls"), Some(("calls-per-scan.10", 1.0, "")));
+        assert_eq!(measured("test figures_drift::x ... ok"), None);
+    }
+}
