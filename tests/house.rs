@@ -133,6 +133,7 @@ fn pure_files_have_no_io_and_no_clock() {
         "src/controller/oauth_client/status.rs",
         "src/controller/oauth_client/validate.rs",
         "src/controller/organization/inventory.rs",
+        "src/controller/organization/pin.rs",
         "src/controller/organization/status.rs",
         "src/controller/rotation_policy/counts.rs",
         "src/controller/rotation_policy/status.rs",

@@ -215,6 +215,12 @@ impl Simulator {
         self.settled().calls.since(sequence).cloned().collect()
     }
 
+    /// What was changed of OAuth clients, by whom, oldest first: the messages of the audit API. No secret is in them.
+    #[must_use]
+    pub fn audits(&self) -> Vec<Value> {
+        self.settled().audits.iter().map(|audit| audit.body.clone()).collect()
+    }
+
     /// A digest of all calls in their order.
     #[must_use]
     pub fn trace_hash(&self) -> String {

@@ -247,9 +247,23 @@ pub struct GenesysOrganizationStatus {
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_request: Option<String>,
 
+    /// The install that works the organization and keeps this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+
     /// Since when `rotationDefaults` holds, and how the clients that follow it stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<FleetStatus>,
+}
+
+/// Which install of which cluster works an organization.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Pin {
+    /// The digest of the cluster's id, as the markers of its clients carry it. Under another id they would not be found.
+    pub cluster_id: String,
+    /// The namespace of the operator that keeps the status.
+    pub install: String,
 }
 
 impl AccessRule {

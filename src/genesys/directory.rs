@@ -107,6 +107,7 @@ pub struct Directory {
     divisions: Cache<Division>,
     scopes: Cache<Scope>,
     integration_credentials: Cache<IntegrationCredential>,
+    own_grants: Cache<RoleDivision>,
 }
 
 impl fmt::Debug for Directory {
@@ -143,6 +144,20 @@ impl Directory {
             return Ok(found);
         }
         Ok(self.lists(platform, roles, scopes, REFETCH).await?.find(roles, scopes))
+    }
+
+    /// All roles.
+    pub async fn roles(&self, platform: &Platform) -> Result<Arc<Vec<Role>>, Error> {
+        let of = platform.clone();
+        self.roles.get(KEEP, aborted(Operation::ListRoles), || async move { of.roles().await }).await
+    }
+
+    /// The roles and divisions that the operator's own client holds.
+    pub async fn own_grants(&self, platform: &Platform) -> Result<BTreeSet<RoleDivision>, Error> {
+        let of = platform.clone();
+        let fetch = || async move { Ok(of.own_grants().await?.into_iter().collect()) };
+        let held = self.own_grants.get(KEEP, aborted(Operation::GetSubjectsMe), fetch).await?;
+        Ok(held.iter().cloned().collect())
     }
 
     /// The ids of integration credentials by name or id; what is not found is left out. A miss is looked up once more, as in [`Self::resolve`].

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::model::{GrantType, RoleDivision, Unreadable, object, text, timestamp};
+use super::model::{GrantType, RoleDivision, Unreadable, object, text, texts, timestamp};
 
 /// Something that one page of a list holds.
 pub(super) trait Entity: Sized {
@@ -69,6 +69,8 @@ pub struct Role {
     pub id: String,
     /// The name.
     pub name: String,
+    /// The permissions that it gives, as `domain:entity:action`, where `*` is all; empty where the platform does not show them.
+    pub permissions: Vec<String>,
 }
 
 /// A division of the organization.
@@ -110,12 +112,21 @@ impl IntegrationCredential {
 impl Entity for Role {
     fn read(value: Value) -> Result<Self, Unreadable> {
         let map = object(value)?;
-        Ok(Self { id: required_id(&map)?, name: text(&map, "name").unwrap_or_default() })
+        let mut permissions = texts(&map, "permissions");
+        permissions.extend(map.get("permissionPolicies").and_then(Value::as_array).into_iter().flatten().flat_map(policy));
+        Ok(Self { id: required_id(&map)?, name: text(&map, "name").unwrap_or_default(), permissions })
     }
 
     fn id(&self) -> &str {
         &self.id
     }
+}
+
+/// The permissions of a policy of a role (SPEC `DomainPermissionPolicy`).
+fn policy(policy: &Value) -> Vec<String> {
+    let Some(policy) = policy.as_object() else { return Vec::new() };
+    let part = |name| text(policy, name).unwrap_or_else(|| "*".to_owned());
+    texts(policy, "actionSet").into_iter().map(|action| format!("{}:{}:{action}", part("domain"), part("entityName"))).collect()
 }
 
 impl Entity for Division {
@@ -202,7 +213,9 @@ mod tests {
 
     #[test]
     fn entries_need_their_id_and_nothing_else() {
-        assert_eq!(Role::read(json!({"id": "r"})), Ok(Role { id: "r".into(), name: String::new() }));
+        assert_eq!(Role::read(json!({"id": "r"})), Ok(Role { id: "r".into(), name: String::new(), permissions: vec![] }));
+        let role = json!({"id": "r", "permissions": ["oauth:client:view"], "permissionPolicies": [{"domain": "oauth", "entityName": "client", "actionSet": ["add"]}, {"domain": "scim", "actionSet": ["*"]}, 7]});
+        assert_eq!(Role::read(role).expect("readable").permissions, ["oauth:client:view", "oauth:client:add", "scim:*:*"]);
         let home = Division::read(json!({"id": "d", "name": "Home", "homeDivision": true, "objectCounts": {}})).expect("readable");
         assert!(home.home && !Division::read(json!({"id": "d", "homeDivision": null})).expect("readable").home);
         assert_eq!(Scope::read(json!({"id": "users"})), Ok(Scope { id: "users".into() }));

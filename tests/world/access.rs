@@ -7,7 +7,7 @@ use genesys_cloud_simulator::{ClientState, Operation};
 use serde_json::{Value, json};
 
 use crate::{
-    look::{shows, summary},
+    look::{message, shows, summary},
     objects,
     rotating::CLIENTS,
     scenario::scenario,
@@ -94,5 +94,31 @@ fn the_entry_that_allows_a_client_must_allow_its_integration_credentials() {
         allow(world, &json!({ "integrationCredentials": [id] }));
         world.settles(NAME).await;
         world.until("the credential to be written", |world| world.simulator.credential_works(&id).then_some(())).await;
+    });
+}
+
+#[test]
+fn the_organization_says_which_permissions_and_roles_the_operator_lacks() {
+    scenario(224, async |world| {
+        let shows_permissions = |wanted: &'static str| async move { world.organization_shows(wanted).await };
+        world.declare(NAME, &json!({}));
+        world.settles(NAME).await;
+        world.simulator.add_role("billing-admin", vec![]);
+        // The directory keeps its lists for a while.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        world.declare("admin", &json!({ "roles": [{ "role": "billing-admin" }] }));
+        let object = shows_permissions("PermissionsSufficient=False/RoleNotGrantable").await;
+        let said = message(&object, "PermissionsSufficient");
+        assert!(said.contains("\"billing-admin\" in division"), "{said}");
+        assert!(shows(&object, "Ready=True/Available"));
+        world.remove(CLIENTS, "admin").await;
+        shows_permissions("PermissionsSufficient=True/PermissionsSufficient").await;
+        let kept = ["oauth:client:view", "oauth:client:add", "oauth:client:edit", "authorization:role:view"].map(str::to_owned).to_vec();
+        world.simulator.set_operator(Some(kept), None, None);
+        let object = shows_permissions("PermissionsSufficient=False/PermissionMissing").await;
+        assert!(message(&object, "PermissionsSufficient").contains("oauth:client:delete"));
+        let all = genesys_cloud_simulator::Settings::default().operator_permissions;
+        world.simulator.set_operator(Some(all), None, None);
+        shows_permissions("PermissionsSufficient=True/PermissionsSufficient").await;
     });
 }

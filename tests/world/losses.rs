@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// Three clients of different kinds: two whose secrets are told once, and one that was adopted.
-const NAMES: [&str; 3] = ["reports", "portal", "payroll"];
+pub const NAMES: [&str; 3] = ["reports", "portal", "payroll"];
 
 /// What must survive: each client, with the credential that its workloads read.
-type Kept = BTreeMap<String, Held>;
+pub type Kept = BTreeMap<String, Held>;
 
-async fn furnish(world: &World) -> Kept {
+pub async fn furnish(world: &World) -> Kept {
     let adopted = found(world, &json!({}));
     world.apply(&kept("old", &adopted.secret));
     world.declare("reports", &json!({}));

@@ -6,6 +6,7 @@
 
 mod access;
 mod adoption;
+mod adoption_trouble;
 mod api_faults;
 mod attacks;
 mod availability;
@@ -20,6 +21,7 @@ mod figures;
 mod figures_drift;
 mod fleets;
 mod gone;
+mod installs;
 mod lifecycle;
 mod look;
 mod losses;

@@ -1,7 +1,9 @@
 //! What must hold of every world at rest, whatever happened in it: the one place where the invariants are checked. It must not wait for anything.
 
-use genesys_cloud_simulator::ClientState;
-use genesys_oauth_operator::marker::Owner;
+use std::collections::BTreeSet;
+
+use genesys_cloud_simulator::{ClientState, OPERATOR_CLIENT_ID};
+use genesys_oauth_operator::marker::{Marker, Owner};
 use serde_json::Value;
 
 use crate::{
@@ -16,6 +18,32 @@ pub fn breaches(world: &World) -> Vec<String> {
     let mut breaches: Vec<String> = objects.iter().flat_map(|object| of_object(world, object)).collect();
     breaches.extend(orphans(world, &objects));
     breaches.extend(leaks(world));
+    breaches.extend(strangers(world));
+    breaches
+}
+
+/// Nothing was ever changed that had not carried our marker before, but by an adoption, whose first write adds the marker and changes nothing else.
+/// The platform's own audits are asked, not the operator.
+fn strangers(world: &World) -> Vec<String> {
+    let create = world.simulator.settings().audit_actions[0].clone();
+    let (mut ours, mut breaches): (BTreeSet<String>, _) = (BTreeSet::new(), vec![]);
+    for audit in world.simulator.audits() {
+        let id = audit["entity"]["id"].as_str().unwrap_or_default().to_owned();
+        let by_operator = audit["client"]["id"] == OPERATOR_CLIENT_ID;
+        let changes = audit["propertyChanges"].as_array().cloned().unwrap_or_default();
+        let marked = changes.iter().filter(|change| change["property"] == "description").any(|change| {
+            let description = change["newValues"][0].as_str().unwrap_or_default();
+            Marker::parse(description).is_some()
+        });
+        let only = |property: &Value| ["description", "dateModified", "modifiedBy"].iter().any(|known| property == known);
+        let adopts = marked && changes.iter().all(|change| only(&change["property"]));
+        if by_operator && audit["action"] != create && !ours.contains(&id) && !adopts {
+            breaches.push(format!("client {id} never carried a marker of ours, and was changed: {audit}"));
+        }
+        if marked || (by_operator && audit["action"] == create) {
+            ours.insert(id);
+        }
+    }
     breaches
 }
 

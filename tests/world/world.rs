@@ -203,16 +203,38 @@ impl World {
         self.chance.clone()
     }
 
-    /// Starts one more operator, with flags of its own, that the test ends.
+    /// Starts another install beside the usual one, with flags and a cluster id of its own, and gives what ends it.
+    pub fn start_another(&self, cluster: &str, flags: &[&str]) -> impl FnOnce() + use<> {
+        let flags = flags.iter().copied().chain(["--leader-election=disabled"]);
+        let operator = self.operator(cluster, flags, self.chance.clone(), std::future::pending());
+        move || {
+            operator.process.end();
+            operator.task.abort();
+        }
+    }
+
+    /// Starts one more operator of this install, with flags of its own, that the test ends.
     pub fn replica(&self, flags: &[&str], chance: Arc<dyn Chance>, shutdown: impl Future<Output = ()> + Send + 'static) -> Operator {
+        let flags = self.flags.iter().map(String::as_str).chain(flags.iter().copied());
+        self.operator(CLUSTER, flags, chance, shutdown)
+    }
+
+    fn operator<'a>(
+        &self,
+        cluster: &str,
+        flags: impl Iterator<Item = &'a str>,
+        chance: Arc<dyn Chance>,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Operator {
+        let own: Vec<&str> = flags.collect();
         let process = Process::new(self.wires.clone());
         let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
         // With fewer places than objects, kube-runtime picks the next one from a hash map of random keys.
         let usual =
-            ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", CLUSTER];
+            ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", cluster];
         let named = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
-        let said = |flag: &&str| !flag.starts_with("--max") || self.flags.iter().all(|other| named(other) != named(flag));
-        let flags = usual.into_iter().filter(said).chain(self.flags.iter().map(String::as_str)).chain(flags.iter().copied());
+        let said = |flag: &&str| !flag.starts_with("--max") || own.iter().all(|other| named(other) != named(flag));
+        let flags = usual.into_iter().filter(said).chain(own.iter().copied());
         let parts = Parts {
             clients,
             transport: process.clone(),

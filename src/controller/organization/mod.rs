@@ -2,6 +2,8 @@
 
 pub mod defaults;
 pub mod inventory;
+pub mod pin;
+pub mod preflight;
 pub mod reconcile;
 pub mod status;
 pub mod survey;

@@ -8,11 +8,17 @@ use tokio::time::Instant;
 
 use super::{
     defaults,
-    status::{Login, Verdict, set_conditions},
+    pin::{self, Pinned, pinned},
+    preflight::preflight,
+    status::{Login, Verdict, set_all_conditions},
     survey::{self, Survey},
 };
 use crate::{
-    api::{GenesysOrganization, GenesysOrganizationStatus, condition::Reason, rules},
+    api::{
+        GenesysOrganization, GenesysOrganizationStatus,
+        condition::{ConditionType, Reason, Wanted, find},
+        rules,
+    },
     controller::{
         context::Context,
         error::{During as _, Error},
@@ -38,8 +44,10 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
     }
     let mut status = object.status.clone().unwrap_or_default();
     let mut current = (*object).clone();
+    let own = pin::own(&context.settings, &context.cluster_id);
+    status.pin.get_or_insert_with(|| own.clone());
     if status.conditions.is_empty() {
-        let first = commit_status(&context, &api, &current, &mut status, &Verdict::FirstVisit).await?;
+        let first = commit_status(&context, &api, &current, &mut status, &Verdict::FirstVisit, None).await?;
         if let Committed::Done(written) = first {
             current = written;
         }
@@ -123,7 +131,8 @@ async fn commit_counted(
     status.rotation = review.as_ref().map(|review| review.fleet.clone());
     let progress = survey::surveyed(context, object, status, &verdict);
     let verdict = survey::held(verdict, progress.as_ref());
-    let committed = commit_status(context, api, object, status, &verdict).await?;
+    let preflight = if matches!(verdict, Verdict::Ready { .. }) { preflight(context, object).await } else { None };
+    let committed = commit_status(context, api, object, status, &verdict, preflight).await?;
     survey::tell_held(context, object, &verdict).await;
     let mut again = context.settings.resync_interval.as_duration();
     if let Some(progress) = progress {
@@ -146,16 +155,20 @@ async fn commit_status(
     object: &GenesysOrganization,
     status: &mut GenesysOrganizationStatus,
     verdict: &Verdict,
+    preflight: Option<Wanted>,
 ) -> Result<Committed<GenesysOrganization>, Error> {
+    if pinned(object, &pin::own(&context.settings, &context.cluster_id)) == Pinned::OtherInstall {
+        // That one keeps the status: two that count different clients would write it in turns.
+        return Ok(Committed::Done(object.clone()));
+    }
     status.observed_generation = object.metadata.generation;
-    set_conditions(&mut status.conditions, verdict, object.metadata.generation, context.now());
+    set_all_conditions(&mut status.conditions, verdict, preflight, object.metadata.generation, context.now());
     let mut wished = object.clone();
     wished.status = Some(status.clone());
     commit(context, api, object, wished).await
 }
 
 async fn announce(context: &Context, object: &GenesysOrganization, verdict: &Verdict) {
-    use crate::api::condition::{ConditionType, find};
     let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let ready = find(conditions, ConditionType::Ready);
     match verdict {
@@ -188,6 +201,12 @@ async fn look(
     let violations = rules::organization_violations(&judged);
     if !violations.is_empty() {
         return Ok((stalled(Reason::InvalidSpec, Login::NotTried, violations.join("; ")), None));
+    }
+    if let Some(other) = pin::other_cluster(object, &pin::own(&context.settings, &context.cluster_id)) {
+        let message = format!(
+            "status.pin says that cluster {other} works this organization, and this operator's --cluster-id stands for another: its clients would not be found here. Start the operator with the former id; or, if that cluster is gone for good, release the organization by removing status.pin"
+        );
+        return Ok((stalled(Reason::Conflict, Login::NotTried, message), None));
     }
     let Some(endpoints) = context.regions.get(&object.spec.region) else {
         let message = format!(

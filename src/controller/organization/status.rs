@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::api::condition::{ConditionType, Reason, Status, Wanted, set_condition};
+use crate::api::condition::{ConditionType, Reason, Status, Wanted, find, set_condition};
 
 /// What was found out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,37 @@ fn logged_in(name: &str, remark: Option<&str>) -> String {
     match remark {
         Some(remark) => format!("logged in to organization {name:?}; but {remark}"),
         None => format!("logged in to organization {name:?}"),
+    }
+}
+
+/// The same, with what the operator's own client was found to hold and lack; where that could not be asked, what was told last holds.
+pub fn set_all_conditions(
+    conditions: &mut Vec<Condition>,
+    verdict: &Verdict,
+    preflight: Option<Wanted>,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    let known = find(conditions, ConditionType::PermissionsSufficient).filter(|known| known.status != "Unknown").cloned();
+    set_conditions(conditions, verdict, generation, now);
+    if !matches!(verdict, Verdict::Ready { .. }) {
+        return;
+    }
+    match (preflight, known) {
+        (Some(wanted), Some(known)) => {
+            // Its own transition counts, not the one of a moment ago.
+            restore(conditions, known, generation);
+            set_condition(conditions, &wanted, generation, now);
+        }
+        (Some(wanted), None) => set_condition(conditions, &wanted, generation, now),
+        (None, Some(known)) => restore(conditions, known, generation),
+        (None, None) => {}
+    }
+}
+
+fn restore(conditions: &mut [Condition], known: Condition, generation: Option<i64>) {
+    if let Some(condition) = conditions.iter_mut().find(|condition| condition.type_ == known.type_) {
+        *condition = Condition { observed_generation: generation, ..known };
     }
 }
 

@@ -1,0 +1,88 @@
+//! Adoptions that are cut short, left unfinished, or meet a Secret of somebody else: each must start again, and none may cost the client.
+
+use genesys_cloud_simulator::{ClientState, Fault, Operation};
+use serde_json::{Value, json};
+
+use crate::{
+    adoption::{allow_resets, by_reset, by_secret, client, count, found, kept},
+    look::{marker, message},
+    objects::TEAM,
+    rotating::CLIENTS,
+    scenario::scenario,
+    stories::NAME,
+    world::Plan,
+};
+
+#[test]
+fn an_adoption_that_is_cut_short_anywhere_starts_again() {
+    for reset in [false, true] {
+        for skip in 0..14 {
+            scenario(Plan::new(213), async |world| {
+                let found = found(world, &json!({}));
+                world.apply(&kept("old", &found.secret));
+                allow_resets(world, &json!(["*"]));
+                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+                if skip % 2 == 0 {
+                    world.lose_platform(skip / 2);
+                } else {
+                    world.end_after_any_kubernetes(u32::try_from(skip).expect("small"));
+                }
+                world.declare(NAME, &if reset { by_reset(&found.id) } else { by_secret(&found.id) });
+                tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+                if !world.runs() {
+                    world.start();
+                }
+                world.settles(NAME).await;
+                assert_eq!((world.client_of(NAME).id, count(world, Operation::CreateClient)), (found.id.clone(), 0), "{reset} {skip}");
+                assert!(reset || world.simulator.secret_works(&found.id, &found.secret));
+            });
+        }
+    }
+}
+
+#[test]
+fn an_adoption_that_was_not_finished_leaves_the_client_when_its_object_goes() {
+    scenario(214, async |world| {
+        let found = found(world, &json!({}));
+        allow_resets(world, &json!(["*"]));
+        world.simulator.plant(Fault::status(Operation::ResetClientSecret, 400).times(0));
+        world.declare(NAME, &by_reset(&found.id));
+        world.until("its marker", |world| marker(&client(world, &found.id)).map(drop)).await;
+        world.client_shows(NAME, "Stalled=True").await;
+        world.remove(CLIENTS, NAME).await;
+        world.until("the object to go", |world| world.object(NAME).is_none().then_some(())).await;
+        let left = client(world, &found.id);
+        assert!(marker(&left).is_none() && left.state == ClientState::Active && world.simulator.secret_works(&found.id, &found.secret));
+    });
+}
+
+#[test]
+fn a_secret_that_its_owner_gives_away_is_taken_over_with_its_credential() {
+    scenario(216, async |world| {
+        let found = found(world, &json!({}));
+        let offered = |secret: &str, annotations: Value| {
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+                "metadata": { "name": NAME, "namespace": TEAM, "annotations": annotations },
+                "stringData": { "clientId": found.id, "clientSecret": secret, "extra": "of the owner" },
+            })
+        };
+        world.apply(&offered(&found.secret, json!({})));
+        let mut spec = by_secret(&found.id);
+        spec["adopt"]["secretRef"] = json!({ "name": NAME, "key": "clientSecret" });
+        world.declare(NAME, &spec);
+        world.stalls(NAME, "Conflict", &["belongs to somebody else"]).await;
+        // A credential that does not work is never taken, whoever says so.
+        world.apply(&offered("guessed", json!({ "oauth.genesys-operator.io/take-over": NAME })));
+        world
+            .until("why it is not taken", |world| message(&world.object(NAME)?, "Stalled").contains("refuses the credential").then_some(()))
+            .await;
+        world.apply(&offered(&found.secret, json!({ "oauth.genesys-operator.io/take-over": "another" })));
+        world.until("whose it is", |world| message(&world.object(NAME)?, "Stalled").contains("does not carry").then_some(())).await;
+        world.apply(&offered(&found.secret, json!({ "oauth.genesys-operator.io/take-over": NAME })));
+        world.settles(NAME).await;
+        let secret = world.get("secrets", TEAM, NAME).expect("the Secret");
+        assert!(secret["metadata"]["annotations"]["oauth.genesys-operator.io/take-over"].is_null() && secret["data"]["extra"].is_null());
+        assert!(world.held(NAME).is_some_and(|held| held.client_secret.as_ref() == Some(&found.secret)));
+    });
+}

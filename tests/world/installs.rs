@@ -1,0 +1,98 @@
+//! Two installs that see one organization, and an operator that is started under another cluster id. None may touch what is the other's.
+
+use std::time::Duration;
+
+use genesys_cloud_simulator::OPERATOR_CLIENT_SECRET;
+use serde_json::json;
+
+use crate::{
+    look::message,
+    losses::{NAMES, furnish},
+    objects::{self, HOME},
+    rotating::CLIENTS,
+    scenario::scenario,
+    world::{CLUSTER, Plan, World},
+};
+
+/// Where the second install has its credential.
+const OTHER_HOME: &str = "other-operator";
+
+/// A second namespace of clients, and the home of a second install.
+fn make_room(world: &World) {
+    for name in ["team-b", OTHER_HOME] {
+        world.apply(&objects::namespace(name));
+    }
+    let mut credential = objects::credential(OPERATOR_CLIENT_SECRET);
+    credential["metadata"]["namespace"] = json!(OTHER_HOME);
+    world.apply(&credential);
+}
+
+#[test]
+fn two_installs_see_one_organization() {
+    scenario(Plan::new(241).flag("--watch-namespace=team-a"), async |world| {
+        world.declare_organization(&json!({ "rotationDefaults": { "interval": "30d" } }));
+        let before = furnish(world).await;
+        make_room(world);
+        let end = world.start_another(CLUSTER, &["--operator-namespace=other-operator", "--watch-namespace=team-b"]);
+        world.declare(("team-b", "reports"), &json!({}));
+        world.declare(("team-b", "more"), &json!({}));
+        for name in ["reports", "more"] {
+            world.settles(("team-b", name)).await;
+        }
+        // Each works its own; the status of the organization is the first one's.
+        let counted = |world: &World| world.organization().map(|organization| organization["status"]["rotation"]["clients"].clone());
+        assert_eq!(counted(world), Some(json!(NAMES.len())));
+        world.quiet_for(Duration::from_secs(700)).await;
+        let writes = world.writes();
+        tokio::time::sleep(Duration::from_secs(1500)).await;
+        assert_eq!(world.writes(), writes, "two installs write against each other");
+        assert_eq!(counted(world), Some(json!(NAMES.len())));
+        for name in NAMES {
+            world.settles(name).await;
+            assert!(world.held(name).as_ref() == before.get(name));
+        }
+        assert_eq!(world.simulator.other_clients().len(), NAMES.len() + 2);
+        assert_eq!(world.organization().expect("there")["status"]["pin"]["install"], HOME);
+        for name in ["reports", "more"] {
+            world.remove(CLIENTS, ("team-b", name)).await;
+            world.goes(("team-b", name)).await;
+        }
+        end();
+    });
+}
+
+#[test]
+fn an_install_of_another_cluster_id_makes_nothing_anew() {
+    scenario(242, async |world| {
+        let before = furnish(world).await;
+        let writes = world.platform_writes();
+        // The operator itself, started with another id.
+        world.kill();
+        let end = world.start_another("another-cluster", &[]);
+        let object = world.organization_shows("Stalled=True/Conflict").await;
+        assert!(message(&object, "Stalled").contains("--cluster-id"), "{}", message(&object, "Stalled"));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(world.platform_writes(), writes);
+        end();
+        world.start();
+        world.organization_shows("Ready=True/Available").await;
+        // And one of another cluster beside it: it says so on its own objects, and leaves the organization's status alone.
+        make_room(world);
+        let end = world.start_another("another-cluster", &["--operator-namespace=other-operator", "--watch-namespace=team-b"]);
+        world.apply(&objects::service(("team-b", "reports")));
+        world.kill();
+        world.client_shows(("team-b", "reports"), "Ready=False/WaitingForOrganization").await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(world.platform_writes(), writes);
+        world.client_shows(("team-b", "reports"), "Ready=False/WaitingForOrganization").await;
+        end();
+        world.remove(CLIENTS, ("team-b", "reports")).await;
+        world.start();
+        world.organization_shows("Ready=True/Available").await;
+        for name in NAMES {
+            world.settles(name).await;
+            assert!(world.held(name).as_ref() == before.get(name));
+        }
+        world.goes(("team-b", "reports")).await;
+    });
+}
