@@ -97,8 +97,8 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
             again.min(resync)
         } else {
             let pause = memory.failed(&circumstances, fraction, now);
-            // The platform's own rule says when it is tried again; this look is what tries.
-            probe_in.map_or(pause, |wait| memory.held_for(wait, now))
+            // A look before the budget lets a call through would find out nothing.
+            probe_in.map_or(pause, |wait| memory.held_for(wait.max(pause), now))
         }
     })))
 }
