@@ -140,6 +140,8 @@ pub struct Recollection {
     pub counted: Option<Instant>,
     /// The last look at an organization that found it well, and what it depended on.
     pub looked: Option<Look>,
+    /// What was asked of the operator's own client when it was last found to hold all of it: asked again only when that changes.
+    pub sufficient: Option<String>,
     /// Failures in a row.
     pub failures: u32,
     /// Lost compare-and-swaps in a row.

@@ -85,7 +85,10 @@ async fn older_claim(
     actual: &Powers,
 ) -> Option<String> {
     let names = |other: &GenesysOAuthClient| other.spec.adopt.as_ref().map(|adopt| adopt.client_id.clone());
-    for other in context.fleet.objects() {
+    let mut others = context.fleet.objects();
+    // The watches keep no order, and the first claim that counts is told.
+    others.sort_by_key(|other| (other.metadata.namespace.clone(), other.metadata.name.clone()));
+    for other in others {
         let claims = names(&other) == names(object) && other.spec.organization_ref == object.spec.organization_ref;
         if !claims || !is_older(&other, object) || other.metadata.deletion_timestamp.is_some() {
             continue;

@@ -32,14 +32,43 @@ pub async fn preflight(context: &Context, object: &GenesysOrganization) -> Optio
     }
     let name = object.metadata.name.as_deref()?;
     let objects = context.fleet.objects();
-    let asking =
-        || objects.iter().filter(|client| client.spec.organization_ref.name == name && client.metadata.deletion_timestamp.is_none());
-    match look(&session, asking().map(|client| &**client)).await {
-        Ok(lacking) => Some(said(&lacking)),
+    let asking = objects.iter().filter(|client| client.spec.organization_ref.name == name && client.metadata.deletion_timestamp.is_none());
+    let wishes = Wishes::of(asking.map(|client| &**client));
+    let (uid, asked) = (object.metadata.uid.clone().unwrap_or_default(), format!("{} {wishes:?}", session.version));
+    if context.memory.recall(&uid).sufficient.as_ref() == Some(&asked) {
+        // A settled organization costs no calls; what is taken away later is named by the first write that is refused.
+        return None;
+    }
+    match look(&session, &wishes).await {
+        Ok(lacking) => {
+            context.memory.remember(&uid, |memory| memory.sufficient = (lacking == Lacking::default()).then_some(asked));
+            Some(said(&lacking))
+        }
         Err(error) => {
             tracing::debug!(%error, "what the operator's own client holds could not be asked");
             None
         }
+    }
+}
+
+/// What visible objects ask the operator to give.
+#[derive(Debug, Default)]
+struct Wishes {
+    /// Roles with their divisions, as spec names them.
+    roles: BTreeSet<(String, Vec<String>)>,
+    /// Whether integration credentials are written.
+    integrations: bool,
+}
+
+impl Wishes {
+    fn of<'a>(objects: impl Iterator<Item = &'a GenesysOAuthClient>) -> Self {
+        let mut wishes = Self::default();
+        for client in objects {
+            wishes.integrations |= !client.spec.integration_credentials.is_empty();
+            let roles = client.spec.roles.iter().flatten();
+            wishes.roles.extend(roles.map(|grant| (grant.role.clone(), grant.divisions.clone().unwrap_or_default())));
+        }
+        wishes
     }
 }
 
@@ -51,17 +80,12 @@ struct Lacking {
     roles: BTreeSet<String>,
 }
 
-async fn look<'a>(session: &Session, objects: impl Iterator<Item = &'a GenesysOAuthClient> + Clone) -> Result<Lacking, genesys::Error> {
+async fn look(session: &Session, wishes: &Wishes) -> Result<Lacking, genesys::Error> {
     let own = session.directory.own_grants(&session.platform).await?;
     let roles = session.directory.roles(&session.platform).await?;
-    let integrations = objects.clone().any(|client| !client.spec.integration_credentials.is_empty());
-    let needed = NEEDED.iter().chain(FOR_INTEGRATIONS.iter().filter(|_| integrations));
+    let needed = NEEDED.iter().chain(FOR_INTEGRATIONS.iter().filter(|_| wishes.integrations));
     let mut lacking = Lacking { permissions: without(needed.copied(), &own, &roles), ..Lacking::default() };
-    let mut wishes: BTreeSet<(String, Vec<String>)> = BTreeSet::new();
-    for grant in objects.flat_map(|client| client.spec.roles.iter().flatten()) {
-        wishes.insert((grant.role.clone(), grant.divisions.clone().unwrap_or_default()));
-    }
-    for (role, divisions) in wishes {
+    for (role, divisions) in wishes.roles.iter().cloned() {
         // A name that stands for nothing is told by its object.
         let Ok(found) = session.directory.resolve(&session.platform, &[RoleRequest { role, divisions }], &[]).await? else { continue };
         lacking.roles.extend(not_held(&found.role_divisions, &own, &found.role_names, &found.division_names));
