@@ -152,7 +152,10 @@ mod tests {
     }
 
     /// An API that takes everything, and the requests that came.
-    fn api() -> (Client, Arc<Mutex<Vec<(String, Value)>>>) {
+    /// What was asked for, and with which body.
+    type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+
+    fn api() -> (Client, Asked) {
         let came: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
         let seen = came.clone();
         let service = tower::service_fn(move |request: http::Request<Body>| {
