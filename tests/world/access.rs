@@ -10,7 +10,7 @@ use crate::{
     look::{message, shows, summary},
     objects,
     rotating::CLIENTS,
-    scenario::scenario,
+    scenario::{once, scenario},
     stories::NAME,
     world::World,
 };
@@ -50,7 +50,7 @@ fn one_client_too_many_is_refused_and_moves_up_when_an_older_one_goes() {
 
 #[test]
 fn rules_that_became_narrower_delete_nothing_and_are_told() {
-    scenario(222, async |world| {
+    once(222, async |world| {
         for name in ["a", "b"] {
             world.declare(name, &json!({}));
             world.settles(name).await;
@@ -81,7 +81,7 @@ fn rules_that_became_narrower_delete_nothing_and_are_told() {
 
 #[test]
 fn the_entry_that_allows_a_client_must_allow_its_integration_credentials() {
-    scenario(223, async |world| {
+    once(223, async |world| {
         let fields = [("clientId".to_owned(), "x".to_owned()), ("clientSecret".to_owned(), "y".to_owned())].into();
         let id = world.simulator.add_integration_credential("data", "pureCloudOAuthClient", fields);
         let whole = objects::organization()["spec"]["access"][0].clone();
@@ -99,7 +99,7 @@ fn the_entry_that_allows_a_client_must_allow_its_integration_credentials() {
 
 #[test]
 fn the_organization_says_which_permissions_and_roles_the_operator_lacks() {
-    scenario(224, async |world| {
+    once(224, async |world| {
         let shows_permissions = |wanted: &'static str| async move { world.organization_shows(wanted).await };
         world.declare(NAME, &json!({}));
         world.settles(NAME).await;

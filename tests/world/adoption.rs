@@ -8,7 +8,7 @@ use crate::{
     look::{marker, message, shows, summary},
     objects::{self, TEAM},
     rotating::CLIENTS,
-    scenario::scenario,
+    scenario::{once, scenario},
     stories::NAME,
     world::World,
 };
@@ -98,7 +98,7 @@ fn a_client_whose_secret_is_known_comes_under_an_object_and_stays_when_that_goes
 
 #[test]
 fn a_secret_that_comes_later_or_is_corrected_is_waited_for() {
-    scenario(202, async |world| {
+    once(202, async |world| {
         let found = found(world, &json!({}));
         let before = client(world, &found.id);
         world.declare(NAME, &by_secret(&found.id));
@@ -115,7 +115,7 @@ fn a_secret_that_comes_later_or_is_corrected_is_waited_for() {
 
 #[test]
 fn a_reset_must_be_allowed_and_ends_the_old_secret() {
-    scenario(203, async |world| {
+    once(203, async |world| {
         let found = found(world, &json!({}));
         let before = client(world, &found.id);
         world.declare(NAME, &by_reset(&found.id));
@@ -131,7 +131,7 @@ fn a_reset_must_be_allowed_and_ends_the_old_secret() {
 
 #[test]
 fn a_public_client_needs_no_secret() {
-    scenario(204, async |world| {
+    once(204, async |world| {
         let members = json!({
             "authorizedGrantType": "CODE", "roleDivisions": null, "scope": ["users:readonly"],
             "registeredRedirectUri": ["https://app.example.com/callback"],
@@ -147,7 +147,7 @@ fn a_public_client_needs_no_secret() {
 
 #[test]
 fn an_implicit_client_is_adopted_and_never_rotated() {
-    scenario(205, async |world| {
+    once(205, async |world| {
         let members = json!({
             "authorizedGrantType": "TOKEN", "roleDivisions": null, "scope": ["users:readonly"],
             "registeredRedirectUri": ["https://app.example.com/callback"],
@@ -172,7 +172,7 @@ fn an_implicit_client_is_adopted_and_never_rotated() {
 
 #[test]
 fn what_stands_in_the_way_is_said_and_leaves_the_client_alone() {
-    scenario(206, async |world| {
+    once(206, async |world| {
         world.declare("other", &json!({}));
         world.settles("other").await;
         let (others, inactive, app) = (
@@ -208,7 +208,7 @@ fn what_stands_in_the_way_is_said_and_leaves_the_client_alone() {
 
 #[test]
 fn the_powers_that_a_client_has_are_judged_not_only_those_that_are_asked_for() {
-    scenario(207, async |world| {
+    once(207, async |world| {
         let admin = world.simulator.add_role("admin-of-everything", vec![]);
         // The directory keeps its lists for a while.
         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
@@ -227,7 +227,7 @@ fn the_powers_that_a_client_has_are_judged_not_only_those_that_are_asked_for() {
 
 #[test]
 fn of_two_claims_the_older_wins() {
-    scenario(208, async |world| {
+    once(208, async |world| {
         let found = found(world, &json!({}));
         world.apply(&kept("old", &found.secret));
         // A claim of a namespace that may not have the client stands in nobody's way.
@@ -254,7 +254,7 @@ fn of_two_claims_the_older_wins() {
 
 #[test]
 fn of_two_claims_that_wait_for_one_secret_the_older_wins() {
-    scenario(209, async |world| {
+    once(209, async |world| {
         let found = found(world, &json!({}));
         for name in ["b-first", "a-second"] {
             world.declare(name, &by_secret(&found.id));
@@ -269,7 +269,7 @@ fn of_two_claims_that_wait_for_one_secret_the_older_wins() {
 
 #[test]
 fn a_suspended_adoption_says_what_it_would_do() {
-    scenario(210, async |world| {
+    once(210, async |world| {
         let found = found(world, &json!({}));
         let before = world.simulator.clients();
         let mut spec = by_secret(&found.id);
@@ -295,7 +295,7 @@ fn a_suspended_adoption_says_what_it_would_do() {
 #[test]
 fn under_report_an_adoption_writes_the_marker_and_nothing_else() {
     for reset in [false, true] {
-        scenario(215, async |world| {
+        once(215, async |world| {
             let found = found(world, &json!({}));
             let before = client(world, &found.id);
             world.apply(&kept("old", &found.secret));
@@ -317,7 +317,7 @@ fn under_report_an_adoption_writes_the_marker_and_nothing_else() {
 
 #[test]
 fn a_rotated_adoption_is_still_let_go_of() {
-    scenario(211, async |world| {
+    once(211, async |world| {
         let found = found(world, &json!({}));
         world.apply(&kept("old", &found.secret));
         let mut spec = by_secret(&found.id);
@@ -338,7 +338,7 @@ fn a_rotated_adoption_is_still_let_go_of() {
 
 #[test]
 fn an_adopted_client_that_is_gone_is_not_created_anew() {
-    scenario(212, async |world| {
+    once(212, async |world| {
         let found = found(world, &json!({}));
         world.apply(&kept("old", &found.secret));
         world.declare(NAME, &by_secret(&found.id));

@@ -8,7 +8,7 @@ use crate::{
     look::{marker, message},
     objects::TEAM,
     rotating::CLIENTS,
-    scenario::scenario,
+    scenario::{once, scenario},
     stories::NAME,
     world::Plan,
 };
@@ -17,7 +17,7 @@ use crate::{
 fn an_adoption_that_is_cut_short_anywhere_starts_again() {
     for reset in [false, true] {
         for skip in 0..14 {
-            scenario(Plan::new(213), async |world| {
+            once(Plan::new(213), async |world| {
                 let found = found(world, &json!({}));
                 world.apply(&kept("old", &found.secret));
                 allow_resets(world, &json!(["*"]));
@@ -58,7 +58,7 @@ fn an_adoption_that_was_not_finished_leaves_the_client_when_its_object_goes() {
 
 #[test]
 fn a_secret_that_its_owner_gives_away_is_taken_over_with_its_credential() {
-    scenario(216, async |world| {
+    once(216, async |world| {
         let found = found(world, &json!({}));
         let offered = |secret: &str, annotations: Value| {
             json!({

@@ -69,7 +69,7 @@ fn what_cannot_change_is_refused_or_stalls() {
         let refused = world.try_apply(&with_spec(service(NAME), &other)).expect_err("another grant type");
         assert!(refused.message.contains("immutable"), "{refused}");
     });
-    scenario(Plan::new(43).old_server(), async |world| {
+    once(Plan::new(43).old_server(), async |world| {
         world.declare(NAME, &json!({}));
         world.settles(NAME).await;
         let before = world.platform_writes();

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    drift::{edit, role, settled},
+    drift::{edit, fields_of, role, settled},
     look::shows,
     mishaps::{calls, minutes},
     scenario::once,
@@ -132,4 +132,12 @@ fn time_to_the_condition() {
         world.declare("billing", &json!({}));
         world.settles("billing").await;
     });
+}
+
+/// It fails if one of the fields is not told within an interval, or not changed back within the budget.
+#[test]
+#[ignore = "it measures: make figures FILTER=drift"]
+fn a_hundred_random_fields() {
+    fields_of(100);
+    println!("figure fields-told-and-changed-back 100");
 }

@@ -73,7 +73,7 @@ fn many_that_go_at_once_are_held_until_a_person_says_so() {
 
 #[test]
 fn a_client_that_support_disables_needs_a_person_and_comes_back() {
-    scenario(210, async |world| {
+    once(210, async |world| {
         settled(world, "billing", &json!({})).await;
         edit(world, "billing", &json!({ "state": "disabled" }));
         let object = world.stalls("billing", "ClientDisabled", &["Genesys"]).await;
@@ -89,7 +89,7 @@ fn a_client_that_support_disables_needs_a_person_and_comes_back() {
 
 #[test]
 fn a_client_that_somebody_stopped_is_never_started_again() {
-    scenario(211, async |world| {
+    once(211, async |world| {
         settled(world, "billing", &json!({})).await;
         let id = world.client_of("billing").id;
         edit(world, "billing", &json!({ "state": "inactive", "name": "and renamed" }));

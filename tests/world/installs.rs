@@ -10,7 +10,7 @@ use crate::{
     losses::{NAMES, furnish},
     objects::{self, HOME},
     rotating::CLIENTS,
-    scenario::scenario,
+    scenario::{once, scenario},
     world::{CLUSTER, Plan, World},
 };
 
@@ -63,7 +63,7 @@ fn two_installs_see_one_organization() {
 
 #[test]
 fn an_install_of_another_cluster_id_makes_nothing_anew() {
-    scenario(242, async |world| {
+    once(242, async |world| {
         let before = furnish(world).await;
         let writes = world.platform_writes();
         // The operator itself, started with another id.

@@ -12,7 +12,7 @@ use crate::{
     look::Held,
     objects::{self, HOME, Name, ORGANIZATION, TEAM},
     rotating::CLIENTS,
-    scenario::scenario,
+    scenario::{once, scenario},
     world::{World, path},
 };
 
@@ -156,7 +156,7 @@ fn the_status_is_wiped() {
 
 #[test]
 fn the_status_of_another_object_is_copied_in() {
-    scenario(232, async |world| {
+    once(232, async |world| {
         let before = furnish(world).await;
         let secrets = issued(world);
         let foreign = world.status("portal");
@@ -177,7 +177,7 @@ fn the_status_of_another_object_is_copied_in() {
 
 #[test]
 fn a_namespace_is_restored_with_new_uids() {
-    scenario(233, async |world| {
+    once(233, async |world| {
         let before = furnish(world).await;
         let secrets = issued(world);
         while_it_is_down(world, async |world| rebuild(world, Owners::Left, |_| true).await).await;
@@ -187,7 +187,7 @@ fn a_namespace_is_restored_with_new_uids() {
 
 #[test]
 fn a_namespace_is_restored_and_its_secrets_are_collected_because_they_name_owners_that_are_gone() {
-    scenario(240, async |world| {
+    once(240, async |world| {
         let before = furnish(world).await;
         let secrets = issued(world);
         while_it_is_down(world, async |world| rebuild(world, Owners::Kept, |_| true).await).await;
@@ -197,7 +197,7 @@ fn a_namespace_is_restored_and_its_secrets_are_collected_because_they_name_owner
 
 #[test]
 fn the_namespace_of_the_operator_is_restored() {
-    scenario(234, async |world| {
+    once(234, async |world| {
         let before = furnish(world).await;
         let secrets = issued(world);
         while_it_is_down(world, async |world| {
@@ -215,7 +215,7 @@ fn the_namespace_of_the_operator_is_restored() {
 
 #[test]
 fn the_store_is_an_hour_old() {
-    scenario(235, async |world| {
+    once(235, async |world| {
         let mut before = furnish(world).await;
         let (old_objects, old_secrets) = (world.list(CLIENTS), world.list("secrets"));
         tokio::time::sleep(Duration::from_secs(1800)).await;
@@ -266,7 +266,7 @@ fn the_store_is_an_hour_old() {
 
 #[test]
 fn the_cluster_is_rebuilt_from_git_with_the_old_cluster_id() {
-    scenario(236, async |world| {
+    once(236, async |world| {
         let before = furnish(world).await;
         let secrets = issued(world);
         // Git holds the objects, and the Secret that a person made; nothing of what the operator wrote.
@@ -280,7 +280,7 @@ fn the_cluster_is_rebuilt_from_git_with_the_old_cluster_id() {
 
 #[test]
 fn an_object_is_copied_to_another_namespace_or_cluster() {
-    scenario(237, async |world| {
+    once(237, async |world| {
         let before = furnish(world).await;
         world.apply(&objects::namespace("team-b"));
         for (resource, name) in [("secrets", "reports"), (CLIENTS, "reports")] {
@@ -317,7 +317,7 @@ fn an_object_is_copied_to_another_namespace_or_cluster() {
 
 #[test]
 fn a_gorganization_suddenly_logs_in_to_another_organization() {
-    scenario(238, async |world| {
+    once(238, async |world| {
         let before = furnish(world).await;
         let id = world.simulator.settings().organization_id;
         let writes = world.platform_writes();

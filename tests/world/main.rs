@@ -17,6 +17,7 @@ mod budget_limits;
 mod crash;
 mod determinism;
 mod drift;
+mod faults;
 mod figures;
 mod figures_drift;
 mod fleets;

@@ -46,7 +46,7 @@ fn broken(world: &str) -> Vec<(&'static str, Value, &'static str)> {
         (
             "redirects-on-service",
             service("redirects-on-service", json!({ "redirectUris": ["https://a.example.com/"] })),
-            "for grantType AuthorizationCode alone",
+            "for grantTypes AuthorizationCode and Implicit alone",
         ),
         ("public-service", service("public-service", json!({ "publicClient": true })), "needs grantType AuthorizationCode"),
         ("long-validity", service("long-validity", json!({ "accessTokenValiditySeconds": 200_000 })), "set spec.scim: true"),
