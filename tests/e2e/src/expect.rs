@@ -52,6 +52,24 @@ pub async fn organization(world: &World, kind: &str, status: &str, reason: Optio
     wait_for(world, &place, kind, status, reason).await
 }
 
+/// Waits until the organization's inventory tells of so many clients of objects, by scans that are asked for.
+pub async fn inventory(world: &World, managed: usize) -> Result<()> {
+    let place = path(None, "genesysorganizations", &world.name);
+    let mut asked = 0;
+    until(&format!("an inventory of {managed} clients"), PATIENCE, || {
+        asked += 1;
+        let request = format!("oauth.genesys-operator.io/reconcile=look-{}", asked / 30);
+        let place = &place;
+        async move {
+            world.kubectl.ok(&["annotate", "gorg", &world.name, "--overwrite", &request]).await?;
+            let object = world.harness.api.get(place).await?.unwrap_or_default();
+            let told = &object["status"]["inventory"]["managed"];
+            Ok(if told.as_u64() == u64::try_from(managed).ok() { Ok(()) } else { Err(format!("it tells of {told}")) })
+        }
+    })
+    .await
+}
+
 /// Waits until a client object has a condition for its present generation; returns the object.
 pub async fn client(world: &World, name: &str, kind: &str, status: &str, reason: Option<&str>) -> Result<Value> {
     let place = path(Some(&world.name), "genesysoauthclients", name);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e_support::api::path;
-use e2e_support::expect::{done, is_done, logs_are_clean, one_client, summary};
+use e2e_support::expect::{done, inventory, is_done, logs_are_clean, one_client, summary};
 use e2e_support::harness::{Harness, PATIENCE};
 use e2e_support::manifests::{client, web_app, with_spec};
 use e2e_support::runner::Scenario;
@@ -51,6 +51,7 @@ async fn fifty(harness: Arc<Harness>) -> Result<()> {
         ensure!(operator.process.log().contains("platform write"), "an operator was idle: {}", world.folder().display());
     }
     logs_are_clean(&world).await?;
+    inventory(&world, OBJECTS).await?;
     world.stop_operators().await?;
     silent_passes(&world, OBJECTS).await
 }
@@ -74,6 +75,7 @@ async fn settled(harness: Arc<Harness>) -> Result<()> {
     world.apply(&inactive).await?;
     e2e_support::expect::client(&world, "paused", "Ready", "False", Some("Inactive")).await?;
     e2e_support::expect::client(&world, "paused", "Synced", "True", None).await?;
+    inventory(&world, objects.len() + 1).await?;
     world.stop_operators().await?;
     silent_passes(&world, objects.len() + 1).await
 }
