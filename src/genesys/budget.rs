@@ -26,6 +26,7 @@ pub use view::{BudgetView, ClassView};
 pub use work::{Class, Urgency, Work};
 
 use self::core::Core;
+pub(super) use self::core::LONGEST_WAIT;
 
 /// The requests that one organization may be sent.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use zeroize::Zeroize;
 
-use super::budget::{Budget, Outcome, Permit, Work};
+use super::budget::{Budget, Class, LONGEST_WAIT, NoSlot, Outcome, Permit, Work};
 use super::error::{ApiError, CredentialError, Error, Operation};
 use super::error_body::{clean, correlation_id, date, refusal};
 use super::model::Unreadable;
@@ -183,7 +183,13 @@ impl Platform {
     }
 
     async fn permit(&self) -> Result<Permit, Error> {
-        self.0.budget.slot(&self.1).await.map_err(|refusal| Error::no_slot(refusal, self.now()))
+        let slot = self.0.budget.slot(&self.1);
+        if self.1.urgency.class() == Class::Emergency {
+            return slot.await.map_err(|refusal| Error::no_slot(refusal, self.now()));
+        }
+        // Others that came later may be more urgent, so that the wait outgrows what was expected of it.
+        let waited = tokio::time::timeout(LONGEST_WAIT, slot).await;
+        waited.unwrap_or(Err(NoSlot::Exhausted { expected_wait: LONGEST_WAIT })).map_err(|refusal| Error::no_slot(refusal, self.now()))
     }
 
     /// The platform's time, from its last `Date` and the time since; `None` before the first.

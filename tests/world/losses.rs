@@ -341,3 +341,39 @@ fn a_gorganization_suddenly_logs_in_to_another_organization() {
         world.remove(CLIENTS, "new").await;
     });
 }
+
+#[test]
+fn an_orphan_whose_status_was_lost_is_kept_with_the_credential_that_its_workloads_read() {
+    once(247, async |world| {
+        world.declare("reports", &json!({ "deletionPolicy": "Orphan" }));
+        world.settles("reports").await;
+        let held = world.held("reports").expect("a credential");
+        while_it_is_down(world, async |world| {
+            write_status(world, "reports", &Value::Null).await;
+            world.remove(CLIENTS, "reports").await;
+        })
+        .await;
+        world.until("the object to go", |world| world.object("reports").is_none().then_some(())).await;
+        assert!(world.works(&held) && world.held("reports").as_ref() == Some(&held), "the client of a Secret that stays was deleted");
+        assert!(world.clients_of("reports").is_empty(), "it is let go without its marker");
+    });
+}
+
+#[test]
+fn a_client_that_lost_its_marker_is_adopted_by_nobody_else() {
+    once(248, async |world| {
+        world.declare("reports", &json!({ "driftPolicy": "Report" }));
+        world.settles("reports").await;
+        let held = world.held("reports").expect("a credential");
+        let description = world.client_of("reports").description;
+        world.simulator.edit_client(&held.client_id, &json!({ "description": "" })).expect("a client");
+        crate::adoption::allow_resets(world, &json!(["*"]));
+        world.declare("thief", &crate::adoption::by_reset(&held.client_id));
+        let object = world.stalls("thief", "Conflict", &["team-a/reports"]).await;
+        assert!(object["status"]["clientId"].is_null() && world.works(&held), "the credential of another object was ended");
+        world.remove(CLIENTS, "thief").await;
+        world.until("the object to go", |world| world.object("thief").is_none().then_some(())).await;
+        assert!(world.works(&held));
+        world.simulator.edit_client(&held.client_id, &json!({ "description": description })).expect("a client");
+    });
+}

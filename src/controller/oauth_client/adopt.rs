@@ -49,6 +49,13 @@ pub async fn adopt(pass: &mut Pass<'_>, seen: &Observation, adopting: &Adopting)
     publish::publish(pass, seen, &credential, freshness(seen)).await
 }
 
+/// How far a client that is published now is from spec: one that is being adopted may have to stay as it is, whichever pass publishes it.
+#[must_use]
+pub fn freshness_of(seen: &Observation) -> Freshness {
+    let adopted_now = seen.object.spec.adopt.is_some() && seen.status().client_id.is_none();
+    if adopted_now { freshness(seen) } else { Freshness::Unknown }
+}
+
 /// Under `driftPolicy: Report` an adoption writes the marker and nothing else: what differs from spec is told like any other drift.
 #[must_use]
 pub fn freshness(seen: &Observation) -> Freshness {

@@ -6,8 +6,7 @@ use super::{
     overlap,
     pass::Pass,
     plan::{Again, Plan, Step},
-    publish::{self, Freshness},
-    retire, rotate, rotation_end, rotation_store,
+    publish, retire, rotate, rotation_end, rotation_store,
     status::Moment,
     update, verify,
 };
@@ -38,8 +37,8 @@ pub async fn apply(pass: &mut Pass<'_>, seen: &mut Observation, plan: &Plan) -> 
 
 async fn run(pass: &mut Pass<'_>, seen: &Observation, step: &Step) -> Result<(), Error> {
     match step {
-        Step::Publish(credential) => publish::publish(pass, seen, credential, Freshness::Unknown).await,
-        Step::Finish(credential, name) => publish::finish(pass, seen, credential, name, Freshness::Unknown).await,
+        Step::Publish(credential) => publish::publish(pass, seen, credential, adopt::freshness_of(seen)).await,
+        Step::Finish(credential, name) => publish::finish(pass, seen, credential, name, adopt::freshness_of(seen)).await,
         Step::Own { nonces, published } => own(pass, seen, nonces, published.as_ref()).await,
         Step::EnterRetirement(ids, state) => retire::enter(pass, ids, *state).await,
         Step::Mint(wanted) => mint::mint(pass, seen, wanted).await,
@@ -75,7 +74,7 @@ async fn own(
     }
     pass.commit_status().await?;
     match published {
-        Some(credential) => publish::finish(pass, seen, credential, seen.object.secret_name(), Freshness::Unknown).await,
+        Some(credential) => publish::finish(pass, seen, credential, seen.object.secret_name(), adopt::freshness_of(seen)).await,
         None => Ok(()),
     }
 }

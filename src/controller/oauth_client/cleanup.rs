@@ -263,10 +263,29 @@ async fn remove_clients(
         pass.moment = Some(Moment::Deleting("the client is being removed from the platform".to_owned()));
         pass.commit_step().await?;
     }
-    Ok(release_all(pass, &session, owner, earliest).await.map_err(Obstacle::Platform))
+    let held = held_client(pass, ownership).await?;
+    Ok(release_all(pass, &session, owner, earliest, held).await.map_err(Obstacle::Platform))
 }
 
-async fn release_all(pass: &Pass<'_>, session: &Arc<Session>, owner: &Owner, earliest: Instant) -> Result<(), genesys::Error> {
+/// The client whose credential workloads read, where status does not name it: a pass ended before it could, or the status was lost.
+async fn held_client(pass: &Pass<'_>, ownership: &Ownership) -> Result<Option<String>, Error> {
+    if pass.status.client_id.is_some() {
+        return Ok(None);
+    }
+    let live = secrets(&pass.context.client, &ownership.namespace).get_opt(pass.object.secret_name()).await.during("reading the Secret")?;
+    Ok(match live.map(|live| secret::read(&live, ownership)) {
+        Some(Found::Ours(found)) if found.intact && !found.credential.client_id.is_empty() => Some(found.credential.client_id),
+        _ => None,
+    })
+}
+
+async fn release_all(
+    pass: &Pass<'_>,
+    session: &Arc<Session>,
+    owner: &Owner,
+    earliest: Instant,
+    held: Option<String>,
+) -> Result<(), genesys::Error> {
     let status = &pass.status;
     let snapshot = session.survey.index(session.scanner.begun_at_or_after(earliest).await?);
     let mut ids: BTreeSet<String> = known_ids(status);
@@ -293,7 +312,7 @@ async fn release_all(pass: &Pass<'_>, session: &Arc<Session>, owner: &Owner, ear
         }
         // One whose adoption was not finished is no surplus: it was there before.
         let adopted = pass.object.spec.adopt.as_ref().map(|adopt| &adopt.client_id);
-        let published = status.client_id.as_ref().or(adopted) == Some(&id);
+        let published = status.client_id.as_ref().or(held.as_ref()).or(adopted) == Some(&id);
         let outcome = match policy {
             DeletionPolicy::Delete => inactivate_and_delete(session, &client).await.map(|()| "deleted"),
             _ if !published => inactivate_and_delete(session, &client).await.map(|()| "deleted"),

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use super::{
     decide::adopt,
-    observation::{AdoptedSecret, Adoption, ClientView, Observation, Organization, SecretView, client_nonce},
+    observation::{AdoptedSecret, Adoption, ClientView, Observation, Organization, SecretView, client_nonce, known_ids},
     observe::namespace_labels,
     observe_platform::{is_older, unambiguous},
     validate::{self, Circle, Powers, platform_grant},
@@ -43,7 +43,10 @@ pub async fn look(
     };
     let actual = powers(session, &client).await?;
     adoption.allowed = validate::adoptable(&seen.object, local, organization, &declared.resolved, &actual, &declared.circle);
-    adoption.claimed_by = older_claim(context, organization, &seen.object, &actual).await;
+    adoption.claimed_by = match keeper(context, &seen.object, &wanted.client_id) {
+        Some(keeper) => Some(keeper),
+        None => older_claim(context, organization, &seen.object, &actual).await,
+    };
     adoption.client = ClientView::Present(Box::new(client));
     adoption.secret = match secret {
         None => AdoptedSecret::NotNeeded,
@@ -75,6 +78,20 @@ async fn powers(session: &Session, client: &OAuthClient) -> Result<Powers, genes
         resolved.division_names.extend(found.division_names);
     }
     Ok(Powers { resolved: unambiguous(session, resolved).await?, scopes: vec![] })
+}
+
+/// Another object whose client it is by its status. It stays its client though it lost its marker, and however young that object is.
+fn keeper(context: &Context, object: &GenesysOAuthClient, id: &str) -> Option<String> {
+    let keeps = |other: &GenesysOAuthClient| {
+        other.metadata.uid != object.metadata.uid
+            && other.spec.organization_ref == object.spec.organization_ref
+            && other.status.as_ref().is_some_and(|status| known_ids(status).contains(id))
+    };
+    let place = |other: &GenesysOAuthClient| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        format!("{}/{}", text(&other.metadata.namespace), text(&other.metadata.name))
+    };
+    context.fleet.objects().iter().filter(|other| keeps(other)).map(|other| place(other)).min()
 }
 
 /// An older object that names the same client. One whose namespace may not have that client claims nothing: it would only stand in the way.

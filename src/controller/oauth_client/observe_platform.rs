@@ -197,7 +197,8 @@ async fn ask_platform(
     if elsewhere || matches!(seen.secret, SecretView::Foreign(_)) || super::decide::meets_intent(seen).is_some() {
         return Ok(());
     }
-    if status.client_id.is_none() && status.intent.is_none() {
+    let takes_back = seen.object.spec.adopt.is_some() || matches!(seen.secret, SecretView::Ours(_));
+    if status.client_id.is_none() && status.intent.is_none() && !takes_back {
         // A look before a create that can't be made would be for nothing.
         session.platform.room()?;
     }

@@ -87,6 +87,12 @@ impl<'a> Pass<'a> {
         self.stalled.as_deref() == Some(reason.as_str())
     }
 
+    /// Whether a person had to act when the pass began.
+    #[must_use]
+    pub fn needs_a_person(&self) -> bool {
+        self.stalled.is_some()
+    }
+
     /// The object's uid.
     #[must_use]
     pub fn uid(&self) -> String {

@@ -13,12 +13,19 @@ use super::{
 };
 use crate::{
     api::GenesysOAuthClient,
-    controller::{context::Context, error::Error, sessions::Standing},
+    controller::{
+        context::Context,
+        error::Error,
+        gate::{Outside, Place},
+        sessions::Standing,
+    },
     genesys::Work,
 };
 
 /// How long a pass waits before it is worth a word.
 const WORTH_A_WORD: Duration = Duration::from_secs(10);
+/// How often a pass that waits looks whether its object became more urgent.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// The calls of a pass, about: a create needs one, an update and a delete two.
 const CALLS: usize = 2;
 
@@ -26,7 +33,7 @@ const CALLS: usize = 2;
 pub async fn in_turn(
     object: Arc<GenesysOAuthClient>,
     context: Arc<Context>,
-    latest: impl FnOnce() -> Option<Arc<GenesysOAuthClient>>,
+    latest: impl Fn() -> Option<Arc<GenesysOAuthClient>>,
 ) -> Result<Action, Error> {
     let organization = &object.spec.organization_ref.name;
     let (class, purpose) = at_the_gate(&object);
@@ -38,7 +45,7 @@ pub async fn in_turn(
             let place = tokio::select! {
                 biased;
                 place = &mut outside => place,
-                () = announce(&object, &context, &work, purpose, ahead) => outside.await,
+                () = announce(&object, &context, &work, purpose, ahead) => until_let_in(outside, &context, work, &latest).await,
             };
             (place, latest().unwrap_or(object))
         }
@@ -47,7 +54,36 @@ pub async fn in_turn(
     Box::pin(reconcile(object, context)).await
 }
 
+/// Waits outside, and goes before others as soon as the object has something more urgent: an emergency, a deletion.
+async fn until_let_in(
+    mut outside: Outside,
+    context: &Context,
+    mut work: Work,
+    latest: &impl Fn() -> Option<Arc<GenesysOAuthClient>>,
+) -> Place {
+    loop {
+        tokio::select! {
+            biased;
+            place = &mut outside => return place,
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+        let Some(object) = latest() else { continue };
+        let (class, _) = at_the_gate(&object);
+        if class < work.urgency.class() {
+            work = Work::new(class, &work.namespace);
+            match context.gates.enter(&object.spec.organization_ref.name, &work) {
+                Ok(place) => return place,
+                Err(further) => outside = further,
+            }
+        }
+    }
+}
+
 async fn announce(object: &GenesysOAuthClient, context: &Context, work: &Work, purpose: Purpose, ahead: usize) {
+    let held = context.memory.recall(&object.uid().unwrap_or_default()).hold.is_some();
+    if object.spec.suspend || held {
+        return;
+    }
     let Standing::Ready(session) = context.sessions.standing(&object.spec.organization_ref.name) else { return };
     let wait = session.platform.budget().wait_behind(work, ahead.saturating_mul(CALLS));
     if wait <= WORTH_A_WORD || session.platform.budget().outage().is_some() {
@@ -60,7 +96,11 @@ async fn announce(object: &GenesysOAuthClient, context: &Context, work: &Work, p
         Purpose::Other => return,
     };
     // Whatever keeps this from being written: the pass itself comes, and says more.
-    if let Err(error) = Pass::new(context, object).announce(moment).await {
+    let mut pass = Pass::new(context, object);
+    if pass.needs_a_person() {
+        return;
+    }
+    if let Err(error) = pass.announce(moment).await {
         tracing::debug!(%error, "the wait could not be announced");
     }
 }

@@ -27,11 +27,15 @@ use crate::{
         rotation_policy::review::{Committed, commit},
         sessions::{Session, Sessions, Standing, opened_for},
     },
-    genesys::{self, Budget, ClientCredential, CredentialError, Directory, Endpoints, ErrorClass, Platform, Scanner, Timeouts},
+    genesys::{
+        self, Budget, Class, ClientCredential, CredentialError, Directory, Endpoints, ErrorClass, Platform, Scanner, Timeouts, Work,
+    },
 };
 
 /// After how many failed looks in a row a working session ends.
 const PATIENCE: u32 = 3;
+/// A wait for the budget that says nothing of the platform.
+const BUSY: Duration = Duration::from_secs(60);
 
 /// One pass.
 pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) -> Result<Action, Error> {
@@ -74,9 +78,10 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
     let (verdict, platform) = look(&context, &api, &current, &mut status, secret).await?;
     let probe_in = platform.as_ref().and_then(Platform::probe_in);
     let failures = context.memory.recall(&uid).failures;
-    // One failed look does not end a session that works; a row of them does.
+    // One failed look does not end a session that works; a row of them does, but for those that only found the budget spent.
+    let busy = platform.as_ref().is_some_and(is_busy);
     let lasting = !matches!(verdict, Verdict::Waiting { .. })
-        || failures >= PATIENCE
+        || (failures >= PATIENCE && !busy)
         || !matches!(context.sessions.standing(&name), Standing::Ready(_));
     match &verdict {
         Verdict::Waiting { message, .. } | Verdict::Stalled { message, .. } if lasting => context.sessions.close(&name, message, platform),
@@ -288,6 +293,11 @@ fn credential(context: &Context, object: &GenesysOrganization, secret: Option<Se
     }
 }
 
+/// Whether what is more urgent spends the budget for longer than a look waits.
+fn is_busy(platform: &Platform) -> bool {
+    platform.budget().wait_behind(&Work::new(Class::UrgentRotation, ""), 0) > BUSY
+}
+
 async fn log_in(
     context: &Context,
     api: &Api<GenesysOrganization>,
@@ -295,7 +305,8 @@ async fn log_in(
     status: &mut GenesysOrganizationStatus,
     candidate: Candidate,
 ) -> Result<Verdict, Error> {
-    let platform = &candidate.platform;
+    // What all objects wait for goes before what one of them wants.
+    let platform = &candidate.platform.for_work(Work::new(Class::UrgentRotation, ""));
     let organization = match platform.organization().await {
         Ok(organization) => organization,
         Err(error) => return Ok(verdict_of(&error, Login::Refused, &place(context, object))),

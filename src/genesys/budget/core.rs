@@ -15,7 +15,7 @@ use super::work::{Class, Work};
 use super::{NoSlot, Outcome};
 
 /// The longest wait that a caller is let in for.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
+pub(in crate::genesys) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// The most callers that wait at a time.
 const MOST_WAITERS: usize = 2048;
 /// A wait that is not worth going away for.
@@ -113,7 +113,13 @@ impl<T> Core<T> {
                 // Those that were on their way together are refused for one reason.
                 let anew = self.throttled.is_none_or(|before| granted > before);
                 self.throttled = Some(now);
-                anew && self.breaker.failed(now, date, retry_after)
+                if anew {
+                    self.breaker.failed(now, date, retry_after)
+                } else {
+                    // It says nothing new, and if it was the probe, it is over all the same.
+                    self.breaker.release();
+                    false
+                }
             }
             Outcome::Failed(retry_after) => {
                 self.bucket.answered(now);
@@ -180,5 +186,29 @@ impl<T> Core<T> {
             down: self.breaker.down(now),
             creates_closed: self.room.closed(now),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::breaker::OPENS_AT;
+    use super::*;
+
+    #[test]
+    fn a_probe_that_is_refused_with_calls_from_before_makes_room_for_another() {
+        let begun = Instant::now();
+        let mut core: Core<()> = Core::new(60, begun);
+        let second = |number: u64| begun + Duration::from_secs(number);
+        for number in 0..u64::from(OPENS_AT) {
+            core.answered(second(10 * number + 2), second(10 * number + 1), Outcome::Throttled(None), None);
+        }
+        let probe = second(600);
+        assert!(core.join(&Work::default(), probe, ()).is_ok(), "the probe");
+        assert!(core.join(&Work::default(), probe, ()).is_err(), "one at a time");
+        core.grant(probe).expect("its slot");
+        // A call that was let through before the outage is refused after the probe was sent, and then the probe itself.
+        core.answered(second(601), second(4), Outcome::Throttled(None), None);
+        core.answered(second(602), probe, Outcome::Throttled(None), None);
+        assert!(core.join(&Work::default(), second(1300), ()).is_ok(), "nobody would ever be let through again");
     }
 }

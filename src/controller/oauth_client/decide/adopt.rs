@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How soon it is looked again which objects there are.
-const NOT_ALL_SHOWN: Duration = Duration::from_millis(300);
+const NOT_ALL_SHOWN: Duration = Duration::from_secs(10);
 
 /// What a person must do before the client can be adopted; none: nothing but its secret is left to be looked at.
 #[must_use]
@@ -47,7 +47,10 @@ pub fn obstacle(seen: &Observation, adoption: &Adoption) -> Option<Refusal> {
         _ => {}
     }
     if let Some(other) = &adoption.claimed_by {
-        return refusal(Reason::Conflict, format!("object {other}, which is older, adopts client {id}: delete one of the two objects"));
+        return refusal(
+            Reason::Conflict,
+            format!("object {other}, which comes first, has client {id}: delete one of the two objects, or name another client"),
+        );
     }
     let grant = platform_grant(seen.object.spec.grant_type);
     if client.grant_type != grant {
