@@ -37,6 +37,7 @@ pub async fn budget(filter: &Filter) -> Result<()> {
     let suite = ["test", "--locked", "--quiet", "--package", "genesys-oauth-operator", "--test", "world"];
     let measure = ["--", "--ignored", "--nocapture", "budget_figures::"];
     let text = printed(&root, &cargo, &[&suite[..], &measure].concat()).await?;
+    ensure!(text.contains("test result: ok."), "a test failed, so its figures count for nothing; its last lines:\n{}", tail(&text, 20));
     let found: Vec<(&str, f64)> = text.lines().filter_map(read).collect();
     ensure!(found.len() >= FIGURES, "only {} figures of the budget; the last lines:\n{}", found.len(), tail(&text, 20));
     for (name, value) in found {

@@ -2,11 +2,10 @@
 //! but fails where there is none to print.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use anyhow::{Context as _, Result};
-use tokio::process::Command;
+use anyhow::Result;
 
+use super::conformance::printed;
 use super::{Goal, figure};
 use crate::process::tail;
 use crate::runner::Filter;
@@ -17,17 +16,12 @@ pub async fn drift(filter: &Filter) -> Result<()> {
     let cargo = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let suite = ["test", "--locked", "--quiet", "--profile", "worlds", "--package", "genesys-oauth-operator", "--test", "world", "--"];
     let measure = ["--ignored", "--nocapture", "--test-threads=1", "figures_drift::"];
-    eprintln!("running {} {}", cargo.display(), [&suite[..], &measure].concat().join(" "));
-    let output = Command::new(cargo)
-        .args([&suite[..], &measure].concat())
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("running the measures of drift")?;
-    let text = String::from_utf8(output.stdout)?;
+    let text = printed(&root, &cargo, &[&suite[..], &measure].concat()).await?;
+    anyhow::ensure!(
+        text.contains("test result: ok."),
+        "a test failed, so its figures count for nothing; its last lines:\n{}",
+        tail(&text, 20)
+    );
     let found: Vec<_> = text.lines().filter_map(measured).collect();
     anyhow::ensure!(found.len() >= 8, "only {} measures were taken; the last lines:\n{}", found.len(), tail(&text, 20));
     for (name, value, unit) in found {
