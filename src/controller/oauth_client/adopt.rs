@@ -49,19 +49,14 @@ pub async fn adopt(pass: &mut Pass<'_>, seen: &Observation, adopting: &Adopting)
     publish::publish(pass, seen, &credential, freshness(seen)).await
 }
 
-/// How far a client that is published now is from spec: one that is being adopted may have to stay as it is, whichever pass publishes it.
-#[must_use]
-pub fn freshness_of(seen: &Observation) -> Freshness {
-    let adopted_now = seen.object.spec.adopt.is_some() && seen.status().client_id.is_none();
-    if adopted_now { freshness(seen) } else { Freshness::Unknown }
-}
-
-/// Under `driftPolicy: Report` an adoption writes the marker and nothing else: what differs from spec is told like any other drift.
+/// How far a client that is published now is from spec, whichever pass publishes it. Under `driftPolicy: Report` an adoption writes the marker
+/// and nothing else: what differs from spec is told like any other drift.
 #[must_use]
 pub fn freshness(seen: &Observation) -> Freshness {
+    let is_adopted_now = seen.object.spec.adopt.is_some() && seen.status().client_id.is_none();
     match seen.object.spec.drift_policy {
-        DriftPolicy::Report => Freshness::AsDeclared,
-        DriftPolicy::Correct => Freshness::Unknown,
+        DriftPolicy::Report if is_adopted_now => Freshness::AsDeclared,
+        _ => Freshness::Unknown,
     }
 }
 

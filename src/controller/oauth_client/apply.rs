@@ -37,8 +37,8 @@ pub async fn apply(pass: &mut Pass<'_>, seen: &mut Observation, plan: &Plan) -> 
 
 async fn run(pass: &mut Pass<'_>, seen: &Observation, step: &Step) -> Result<(), Error> {
     match step {
-        Step::Publish(credential) => publish::publish(pass, seen, credential, adopt::freshness_of(seen)).await,
-        Step::Finish(credential, name) => publish::finish(pass, seen, credential, name, adopt::freshness_of(seen)).await,
+        Step::Publish(credential) => publish::publish(pass, seen, credential, adopt::freshness(seen)).await,
+        Step::Finish(credential, name) => publish::finish(pass, seen, credential, name, adopt::freshness(seen)).await,
         Step::Own { nonces, published } => own(pass, seen, nonces, published.as_ref()).await,
         Step::EnterRetirement(ids, state) => retire::enter(pass, ids, *state).await,
         Step::Mint(wanted) => mint::mint(pass, seen, wanted).await,
@@ -74,7 +74,7 @@ async fn own(
     }
     pass.commit_status().await?;
     match published {
-        Some(credential) => publish::finish(pass, seen, credential, seen.object.secret_name(), adopt::freshness_of(seen)).await,
+        Some(credential) => publish::finish(pass, seen, credential, seen.object.secret_name(), adopt::freshness(seen)).await,
         None => Ok(()),
     }
 }

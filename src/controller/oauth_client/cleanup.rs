@@ -32,7 +32,7 @@ use crate::{
     },
     genesys::{self, Class, ErrorClass, Work},
     marker::{Owner, without_marker},
-    secret::{self, Found, Ownership, rotation::read_rotation},
+    secret::{self, Credential, Found, Ownership, rotation::read_rotation},
 };
 
 /// How long an organization must have refused everything until the let-go annotation counts while it exists.
@@ -184,10 +184,7 @@ async fn take_back(pass: &mut Pass<'_>, ownership: &Ownership) -> Result<(), Err
     if pass.status.client_id.is_some() || !pass.status.issued_nonces.is_empty() {
         return Ok(());
     }
-    let live = secrets(&pass.context.client, &ownership.namespace).get_opt(pass.object.secret_name()).await.during("reading the Secret")?;
-    if let Some(Found::Ours(found)) = live.map(|live| secret::read(&live, ownership))
-        && let Some(nonce) = found.credential.nonce.filter(|_| found.intact)
-    {
+    if let Some(nonce) = held(pass, ownership).await?.and_then(|credential| credential.nonce) {
         pass.status.issued_nonces.push(nonce);
         pass.commit_step().await?;
     }
@@ -263,18 +260,19 @@ async fn remove_clients(
         pass.moment = Some(Moment::Deleting("the client is being removed from the platform".to_owned()));
         pass.commit_step().await?;
     }
-    let held = held_client(pass, ownership).await?;
+    // Status does not name it where a pass ended before it could, or where status was lost.
+    let held = match pass.status.client_id {
+        Some(_) => None,
+        None => held(pass, ownership).await?.map(|credential| credential.client_id).filter(|id| !id.is_empty()),
+    };
     Ok(release_all(pass, &session, owner, earliest, held).await.map_err(Obstacle::Platform))
 }
 
-/// The client whose credential workloads read, where status does not name it: a pass ended before it could, or the status was lost.
-async fn held_client(pass: &Pass<'_>, ownership: &Ownership) -> Result<Option<String>, Error> {
-    if pass.status.client_id.is_some() {
-        return Ok(None);
-    }
+/// The credential that workloads read, where the object's own Secret holds it whole.
+async fn held(pass: &Pass<'_>, ownership: &Ownership) -> Result<Option<Credential>, Error> {
     let live = secrets(&pass.context.client, &ownership.namespace).get_opt(pass.object.secret_name()).await.during("reading the Secret")?;
     Ok(match live.map(|live| secret::read(&live, ownership)) {
-        Some(Found::Ours(found)) if found.intact && !found.credential.client_id.is_empty() => Some(found.credential.client_id),
+        Some(Found::Ours(found)) if found.intact => Some(found.credential),
         _ => None,
     })
 }

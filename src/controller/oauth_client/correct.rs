@@ -16,9 +16,9 @@ use super::{
     update::{marker_of, put},
 };
 use crate::{
-    api::{condition::Reason, oauth_client::DesiredState},
+    api::condition::Reason,
     controller::error::Error,
-    genesys::{self, ClientState, ErrorClass},
+    genesys::{self, ErrorClass},
     marker::Marker,
 };
 
@@ -45,20 +45,15 @@ pub async fn correct(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Erro
             return Ok(());
         }
     };
-    let wished = match seen.object.spec.state {
-        DesiredState::Active => ClientState::Active,
-        DesiredState::Inactive => ClientState::Inactive,
-    };
     let foreign = client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner != seen.owner);
-    let stopped = client.state == ClientState::Disabled || (client.state == ClientState::Inactive && wished == ClientState::Active);
-    if foreign || stopped {
+    if foreign || seen.is_stopped(&client) {
         // The next scan shows it too, and then a person is asked.
         pass.sighted = None;
         pass.again = Again::After(ANOTHER_LOOK);
         return Ok(());
     }
     let marker = marker_of(pass, seen, client.description.as_deref());
-    let request = declared.request(&marker, wished);
+    let request = declared.request(&marker, seen.wished_state());
     if request.differences(&client).is_empty() {
         pass.saw(&client, seen.instant);
         return Ok(());

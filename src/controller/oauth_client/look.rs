@@ -7,16 +7,13 @@ use super::{
     observation::{ClientView, Comparison, Observation, client_nonce},
 };
 use crate::{
-    api::{
-        GenesysOAuthClientStatus, RECONCILE_ANNOTATION,
-        oauth_client::{DesiredState, DriftPolicy},
-    },
+    api::{GenesysOAuthClientStatus, RECONCILE_ANNOTATION, oauth_client::DriftPolicy},
     controller::{
         context::Context,
         sessions::Session,
         snapshot::{Known, Listed, Sight},
     },
-    genesys::{self, ClientState},
+    genesys,
     marker::Marker,
 };
 
@@ -88,17 +85,12 @@ pub fn compare(session: &Session, seen: &Observation, status: &GenesysOAuthClien
         _ => return None,
     };
     let carried = client.description.as_deref().and_then(Marker::parse);
-    let wished = match seen.object.spec.state {
-        DesiredState::Active => ClientState::Active,
-        DesiredState::Inactive => ClientState::Inactive,
-    };
-    let stopped = client.state == ClientState::Disabled || (client.state == ClientState::Inactive && wished == ClientState::Active);
-    if stopped || carried.as_ref().is_some_and(|marker| marker.owner != seen.owner) {
+    if seen.is_stopped(client) || carried.as_ref().is_some_and(|marker| marker.owner != seen.owner) {
         return None;
     }
     // One that lost its marker is still ours, and the loss is drift.
     let marker = carried.or_else(|| client_nonce(status).map(|nonce| seen.owner.marker(&nonce)));
-    let request = declared.request(&marker?, wished);
+    let request = declared.request(&marker?, seen.wished_state());
     if request.differences(client).is_empty() {
         return Some(Comparison { drift: vec![], sight });
     }

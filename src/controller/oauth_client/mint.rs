@@ -220,9 +220,7 @@ async fn issued_client(
     } else {
         // The reset is no change by somebody else, but the client may differ in what the reply does not tell of.
         pass.remember(|memory| memory.sights.remove(&id));
-        if pass.status.client_id.is_none() && seen.object.spec.adopt.is_some() {
-            freshness = super::adopt::freshness(seen);
-        }
+        freshness = super::adopt::freshness(seen);
         pass.event(EventType::Normal, "SecretReset", &format!("the platform issued a new secret for client {id}")).await;
     }
     let public = seen.object.spec.public_client;

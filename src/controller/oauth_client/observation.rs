@@ -19,7 +19,7 @@ use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus, GenesysOrganization,
         oauth_client::{
-            DriftEntry,
+            DesiredState, DriftEntry,
             rotation_status::{CurrentRotation, RotationStep},
         },
         rotation_policy::RotationStrategy,
@@ -29,7 +29,7 @@ use crate::{
         sessions::Session,
         snapshot::{Listed, Sight},
     },
-    genesys::{self, Class, OAuthClient, Probe, Work},
+    genesys::{self, Class, ClientState, OAuthClient, Probe, Work},
     marker::Owner,
     secret::{Credential, Ownership, Published, rotation::RotationSecret},
 };
@@ -222,6 +222,21 @@ impl Observation {
     #[must_use]
     pub fn status(&self) -> GenesysOAuthClientStatus {
         self.object.status.clone().unwrap_or_default()
+    }
+
+    /// The state that the client is to have on the platform.
+    #[must_use]
+    pub fn wished_state(&self) -> ClientState {
+        match self.object.spec.state {
+            DesiredState::Active => ClientState::Active,
+            DesiredState::Inactive => ClientState::Inactive,
+        }
+    }
+
+    /// Whether somebody else stopped a client that is to work: that is never undone.
+    #[must_use]
+    pub fn is_stopped(&self, client: &OAuthClient) -> bool {
+        client.state == ClientState::Disabled || (client.state == ClientState::Inactive && self.object.spec.state == DesiredState::Active)
     }
 
     /// The highest revision that was ever used, as far as this pass can see.

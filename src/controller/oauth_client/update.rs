@@ -109,10 +109,7 @@ async fn update_published(pass: &mut Pass<'_>, seen: &Observation) -> Result<(),
         return Ok(());
     };
     let wished = seen.object.spec.state;
-    let state = match wished {
-        DesiredState::Active => ClientState::Active,
-        DesiredState::Inactive => ClientState::Inactive,
-    };
+    let state = seen.wished_state();
     let marker = marker_of(pass, seen, client.description.as_deref());
     let request = declared.request(&marker, state.clone());
     let fields: Vec<&str> = request.differences(client).iter().map(|difference| difference.field).collect();

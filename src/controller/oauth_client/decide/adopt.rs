@@ -6,7 +6,7 @@ use super::limited;
 use crate::{
     api::{
         condition::Reason,
-        oauth_client::{Adopt, DesiredState, DriftPolicy},
+        oauth_client::{Adopt, DriftPolicy},
     },
     controller::oauth_client::{
         observation::{AdoptedSecret, Adoption, ClientView, Observation, Organization, SecretView},
@@ -170,11 +170,7 @@ fn would_do(seen: &Observation, wanted: &Adopt, step: &Adopting) -> String {
 fn changes(seen: &Observation, client: &OAuthClient) -> String {
     let Some(Ok(declared)) = &seen.declared else { return String::new() };
     let marker = seen.owner.marker("");
-    let state = match seen.object.spec.state {
-        DesiredState::Active => ClientState::Active,
-        DesiredState::Inactive => ClientState::Inactive,
-    };
-    let mut wished = declared.request(&marker, state);
+    let mut wished = declared.request(&marker, seen.wished_state());
     // The marker was told of already.
     wished.description = wished.description.map(|text| text.trim_end_matches(&marker.to_string()).trim_end().to_owned());
     let told = |value: &serde_json::Value| crate::api::condition::shorten(&value.to_string(), 200);
