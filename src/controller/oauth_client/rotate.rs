@@ -73,6 +73,10 @@ async fn prove_and_publish(pass: &mut Pass<'_>, seen: &Observation, current: &Cu
     if current.synced_generation != seen.object.metadata.generation && matches!(seen.declared, Some(Ok(_))) {
         match update::bring_to_spec(pass, seen, session, &credential.client_id).await? {
             update::Brought::Done => {}
+            update::Brought::Withheld(error) => {
+                show(pass, &error);
+                return Ok(());
+            }
             update::Brought::Failed(why) => {
                 pass.note(format!("the new client could not be brought to spec yet ({why})"));
                 pass.again = Again::Backoff;
