@@ -10,6 +10,7 @@ use genesys_cloud_simulator::{Call, kubernetes::LoggedRequest};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
+    metrics,
     rest::breaches,
     world::{Plan, World},
 };
@@ -143,7 +144,7 @@ async fn close(world: &World) {
     world.until_rotations_end().await;
     world.quiet_for(QUIET).await;
     let demand = |when: &str| {
-        let breaches = breaches(world);
+        let breaches: Vec<String> = breaches(world).into_iter().chain(metrics::faults(world)).collect();
         assert!(breaches.is_empty(), "{when}: {breaches:#?}");
     };
     demand("at rest");
