@@ -90,6 +90,12 @@ impl Context {
         self.chance.now()
     }
 
+    /// How calls reach the platform of an organization, and are counted.
+    #[must_use]
+    pub fn transport_to(&self, organization: &str) -> Arc<dyn Transport> {
+        self.metrics.calls.counted(organization, self.transport.clone())
+    }
+
     /// A new nonce for a marker.
     #[must_use]
     pub fn nonce(&self) -> String {

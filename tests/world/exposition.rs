@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The labels of a sample: names and values.
+pub type Labels = Vec<(String, String)>;
+
 /// One sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
@@ -10,7 +13,7 @@ pub struct Sample {
     /// What its name has beyond that: `_total`, `_bucket`…
     pub suffix: String,
     /// Its labels, in their order.
-    pub labels: Vec<(String, String)>,
+    pub labels: Labels,
     /// Its value.
     pub value: f64,
 }
@@ -63,7 +66,7 @@ impl Exposition {
 
     /// Buckets are cumulative, and the last one holds all.
     fn histograms_add_up(&self) -> Result<(), String> {
-        let mut last: BTreeMap<(&str, Vec<(String, String)>), (f64, f64)> = BTreeMap::new();
+        let mut last: BTreeMap<(&str, Labels), (f64, f64)> = BTreeMap::new();
         for sample in self.samples.iter().filter(|sample| sample.suffix == "_bucket") {
             let bound = sample.label("le").and_then(|bound| bound.parse::<f64>().ok()).ok_or("a bucket without a bound")?;
             let (before, counted) =
@@ -87,6 +90,12 @@ impl Exposition {
         samples.map(|sample| (sample.labels.iter().map(|(_, value)| value.as_str()).collect(), sample.value)).collect()
     }
 
+    /// All values of a family together; none if it has no series.
+    pub fn sum(&self, family: &str) -> Option<f64> {
+        let values = self.of(family);
+        (!values.is_empty()).then(|| values.values().sum())
+    }
+
     /// One value of a family; none if there is no such series.
     pub fn value(&self, family: &str, labels: &[&str]) -> Option<f64> {
         self.of(family).get(labels).copied()
@@ -99,7 +108,7 @@ impl Sample {
     }
 
     /// Its labels but one.
-    pub fn without(&self, name: &str) -> Vec<(String, String)> {
+    pub fn without(&self, name: &str) -> Labels {
         self.labels.iter().filter(|(label, _)| label != name).cloned().collect()
     }
 }
@@ -129,8 +138,8 @@ fn sample(line: &str, family: &str, types: &BTreeMap<String, String>) -> Option<
 }
 
 /// The labels behind an opening brace, and what comes after the closing one.
-fn labels(text: &str) -> Option<(Vec<(String, String)>, &str)> {
-    let mut labels: Vec<(String, String)> = vec![];
+fn labels(text: &str) -> Option<(Labels, &str)> {
+    let mut labels: Labels = vec![];
     let mut rest = text;
     loop {
         let (name, quoted) = rest.split_once("=\"")?;

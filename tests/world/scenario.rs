@@ -158,4 +158,5 @@ async fn close(world: &World) {
     let written: Vec<_> = log.iter().rev().filter(|request| request.wrote).take(3).collect();
     assert_eq!(world.writes(), before, "a second operator writes; the last writes were {written:#?}");
     demand("under a second operator");
+    assert_eq!(metrics::leftovers(world), [""; 0], "under a second operator");
 }

@@ -53,7 +53,7 @@ pub async fn in_turn(
     };
     // Made only now: a pass is large, and thousands may wait.
     let metrics = context.metrics.clone();
-    Box::pin(metrics.passes.timed(Controller::OAuthClient, reconcile(object, context))).await
+    metrics.passes.timed(Controller::OAuthClient, Box::pin(reconcile(object, context))).await
 }
 
 /// Waits outside, and goes before others as soon as the object has something more urgent: an emergency, a deletion.

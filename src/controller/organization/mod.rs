@@ -49,7 +49,7 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
     let pass = |object: Arc<GenesysOrganization>, context: Arc<Context>| {
         let span = tracing::info_span!("organization", name = object.metadata.name.as_deref().unwrap_or_default());
         let metrics = context.metrics.clone();
-        let timed = async move { metrics.passes.timed(Kind::Organization, reconcile::reconcile(object, context)).await };
+        let timed = async move { metrics.passes.timed(Kind::Organization, Box::pin(reconcile::reconcile(object, context))).await };
         Box::pin(timed.instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
     };
     let on_error =

@@ -34,7 +34,7 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
             name = object.metadata.name.as_deref().unwrap_or_default()
         );
         let metrics = context.metrics.clone();
-        let timed = async move { metrics.passes.timed(Kind::RotationPolicy, reconcile::reconcile(object, context)).await };
+        let timed = async move { metrics.passes.timed(Kind::RotationPolicy, Box::pin(reconcile::reconcile(object, context))).await };
         Box::pin(timed.instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
     };
     let on_error =

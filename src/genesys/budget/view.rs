@@ -73,3 +73,19 @@ impl Served {
         ClassView { class, queued, served: self.calls, waited: self.waited, longest: self.longest, waits: self.waits }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wait_is_counted_under_the_first_bound_that_holds_it() {
+        let mut served = Served::default();
+        for milliseconds in [0, 1, 1000, 1001, 60_000, 600_000, 600_001] {
+            served.note(Duration::from_millis(milliseconds));
+        }
+        let view = served.view(Class::Create, 3);
+        assert_eq!(view.waits, [1, 2, 1, 0, 1, 0, 1, 1]);
+        assert_eq!((view.served, view.queued, view.waits.iter().sum()), (7, 3, view.served));
+    }
+}

@@ -105,6 +105,8 @@ catalog! {
         "How many clients of each sort an organization has on the platform.";
     SCAN: Gauge "genesys_oauth_scan_timestamp_seconds" [1: "organization"]
         "When the list of all clients was begun that was last compared with the objects.";
+    SCAN_INTERVAL: Gauge "genesys_oauth_scan_interval_seconds" [1: "organization"]
+        "How often all clients of an organization are listed.";
 
     BUDGET_CEILING: Gauge "genesys_oauth_budget_ceiling_requests_per_minute" [2: "organization", "host"]
         "Requests a minute that are allowed at most.";

@@ -74,6 +74,11 @@ pub fn write(objects: &Objects, page: &mut Page<'_>) -> fmt::Result {
         &catalog::POLICY_HALTED,
         fleets.iter().map(|(labels, fleet)| (labels.clone(), f64::from(u8::from(fleet.halted.is_some())))),
     )?;
+    let intervals = objects
+        .organizations
+        .iter()
+        .filter_map(|organization| Some(([organization.metadata.name.clone()?], organization.scan_interval().as_secs_f64())));
+    page.gauges(&catalog::SCAN_INTERVAL, intervals)?;
     page.gauges(&catalog::INVENTORY, objects.organizations.iter().flat_map(|organization| inventory(organization)))
 }
 

@@ -18,6 +18,16 @@ const BOUNDS: [f64; 9] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0];
 /// The reasons of errors that end a pass, as [`Error::reason`] gives them.
 const ERRORS: [&str; 4] = ["Stale", "KubernetesCallFailed", "Conflict", "Superseded"];
 
+/// The steps of a rotation.
+const STEPS: [RotationStep; 6] = [
+    RotationStep::Creating,
+    RotationStep::Verifying,
+    RotationStep::Publishing,
+    RotationStep::RollingOut,
+    RotationStep::Draining,
+    RotationStep::Regenerating,
+];
+
 /// The controllers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Controller {
@@ -75,8 +85,7 @@ impl Default for Passes {
                 let _ = passes.errors.get_or_create(&error_of(controller, reason));
             }
         }
-        use RotationStep::{Creating, Draining, Publishing, Regenerating, RollingOut, Verifying};
-        for step in [Creating, Verifying, Publishing, RollingOut, Draining, Regenerating] {
+        for step in STEPS {
             let _ = passes.steps.get_or_create(&step_of(step));
         }
         for result in [RotationResult::Succeeded, RotationResult::Failed, RotationResult::Aborted, RotationResult::Refused] {
@@ -160,6 +169,7 @@ impl Passes {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::{encoding::text, registry::Registry};
     use serde_json::json;
 
     use super::*;
@@ -200,8 +210,10 @@ mod tests {
             Err::<(), _>(Error::Stale)
         };
         assert!(passes.timed(Controller::OAuthClient, pass).await.is_err());
-        let duration = passes.durations.get_or_create(&duration_of(Controller::OAuthClient));
-        assert_eq!((duration.count(), duration.sum()), (1, 2.0));
+        let (mut registry, mut text) = (Registry::default(), String::new());
+        registry.register("took", "How long it took", passes.durations.clone());
+        text::encode(&mut text, &registry).expect("text");
+        assert!(text.contains("took_sum{controller=\"GenesysOAuthClient\"} 2.0\n"), "{text}");
         assert_eq!(passes.errors.get_or_create(&error_of(Controller::OAuthClient, "Stale")).get(), 1);
     }
 }
