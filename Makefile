@@ -26,12 +26,13 @@ e2e: control-plane conformance ## Run the end-to-end tests: the built binary, a 
 conformance: control-plane ## Run the same checks on the in-memory Kubernetes API and on the real kube-apiserver
 	tests/conformance/run.sh
 
-lint: ## Check format, lints, links of the docs, shell scripts, the choice of TLS libraries, and the chart
+lint: ## Check format, lints, links of the docs, shell scripts, the choice of TLS libraries, the chart, and the alerts
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 	tests/lint.sh
 	tests/chart/run.sh
+	tests/monitoring/run.sh
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

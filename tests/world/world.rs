@@ -12,7 +12,7 @@ use genesys_cloud_simulator::{
 use genesys_oauth_operator::{
     api,
     controller::{Clients, context::Chance},
-    observability::events::Audience,
+    observability::{events::Audience, metrics::Metrics},
     run::{self, Parts, StartError},
     settings::Settings,
 };
@@ -131,6 +131,8 @@ impl From<u64> for Plan {
 pub struct Operator {
     /// Its ways to both APIs.
     pub process: Arc<Process>,
+    /// What it shows of itself.
+    pub metrics: Metrics,
     /// Resolves at its end.
     pub task: JoinHandle<Result<(), StartError>>,
 }
@@ -235,15 +237,17 @@ impl World {
         let named = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         let said = |flag: &&str| !flag.starts_with("--max") || own.iter().all(|other| named(other) != named(flag));
         let flags = usual.into_iter().filter(said).chain(own.iter().copied());
+        let metrics = Metrics::default();
         let parts = Parts {
             clients,
             transport: process.clone(),
             chance,
             audience: self.audience,
             settings: Settings::from_flags(flags).expect("the flags are taken"),
+            metrics: metrics.clone(),
         };
         let task = tokio::spawn(run::operate(parts, shutdown));
-        Operator { process, task }
+        Operator { process, metrics, task }
     }
 
     /// Ends the operator at once, wherever it is.
@@ -257,6 +261,12 @@ impl World {
     /// Whether the operator that was started last still runs.
     pub fn runs(&self) -> bool {
         self.lock().is_some()
+    }
+
+    /// What the operator that was started last shows at `/metrics`.
+    pub fn metrics(&self) -> String {
+        let metrics = self.lock().as_ref().expect("an operator runs").metrics.clone();
+        metrics.text().expect("metrics are text")
     }
 
     /// How many requests of this verb the operator made of the Kubernetes API so far.

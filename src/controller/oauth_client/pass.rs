@@ -198,6 +198,7 @@ impl<'a> Pass<'a> {
         object.status = Some(self.status.clone());
         object.metadata.managed_fields = None;
         let written = replace_status(&self.api, &object).await?;
+        self.context.metrics.passes.written(self.object.status.as_ref(), &self.status);
         self.accept(written);
         Ok(())
     }

@@ -20,6 +20,7 @@ use crate::{
         sessions::Standing,
     },
     genesys::Work,
+    observability::metrics::passes::Controller,
 };
 
 /// How long a pass waits before it is worth a word.
@@ -51,7 +52,8 @@ pub async fn in_turn(
         }
     };
     // Made only now: a pass is large, and thousands may wait.
-    Box::pin(reconcile(object, context)).await
+    let metrics = context.metrics.clone();
+    metrics.passes.timed(Controller::OAuthClient, Box::pin(reconcile(object, context))).await
 }
 
 /// Waits outside, and goes before others as soon as the object has something more urgent: an emergency, a deletion.
