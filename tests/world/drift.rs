@@ -323,7 +323,14 @@ pub fn fields_of(count: usize, policy: &str) -> Fields {
         let told_after = begun.elapsed().as_secs_f64();
         if policy == "Report" {
             minutes(30).await;
-            return Fields { told_after, back_after: None, writes: world.platform_writes() - before };
+            let writes = world.platform_writes() - before;
+            for name in &names {
+                world.declare(name, &json!({}));
+            }
+            for name in &names {
+                world.settles(name).await;
+            }
+            return Fields { told_after, back_after: None, writes };
         }
         for name in &names {
             world.until(&format!("{name} to be changed back"), |world| drift(world, name).is_empty().then_some(())).await;

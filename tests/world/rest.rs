@@ -33,8 +33,8 @@ fn strangers(world: &World) -> Vec<String> {
         let by_operator = audit["client"]["id"] == OPERATOR_CLIENT_ID;
         let changes = audit["propertyChanges"].as_array().cloned().unwrap_or_default();
         let description = changes.iter().find(|change| change["property"] == "description");
-        let marker = description.map(|change| Marker::parse(change["newValues"][0].as_str().unwrap_or_default()));
-        let marked = marker.as_ref().is_some_and(|marker| marker.as_ref().is_some_and(|marker| world.is_of_operator(marker)));
+        let described = description.map(|change| Marker::parse(change["newValues"][0].as_str().unwrap_or_default()));
+        let marked = described.as_ref().is_some_and(|carried| carried.as_ref().is_some_and(|marker| world.is_of_operator(marker)));
         let only = |property: &Value| ["description", "dateModified", "modifiedBy"].iter().any(|known| property == known);
         let adopts = marked && changes.iter().all(|change| only(&change["property"]));
         if by_operator && audit["action"] != create {
@@ -48,7 +48,7 @@ fn strangers(world: &World) -> Vec<String> {
         if marked || (by_operator && audit["action"] == create) {
             ours.insert(id.clone());
         }
-        match marker {
+        match described {
             Some(Some(_)) if !marked => drop(theirs.insert(id)),
             Some(_) => drop(theirs.remove(&id)),
             None => {}
