@@ -15,7 +15,7 @@ use crate::{
     genesys::{Regions, STOPPING, Transport},
     lease::{LEASE_ENDS, Tenure},
     marker::{NONCE_LENGTH, nonce},
-    observability::{events::Events, probes::Pulse},
+    observability::{events::Events, metrics::Metrics, probes::Pulse},
     settings::Settings,
 };
 
@@ -62,11 +62,11 @@ pub struct Context {
     /// What this process remembers of each object.
     pub memory: Memory,
     /// The objects of this process, and who of them rotates.
-    pub fleet: Fleet,
+    pub fleet: Arc<Fleet>,
     /// The rotation policies as they were read.
     pub policies: Policies,
     /// The organizations that this process is logged in to.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// Lets the passes in, organization by organization.
     pub gates: Arc<Gates>,
     /// The one recorder of Events.
@@ -79,6 +79,8 @@ pub struct Context {
     pub tenure: Tenure,
     /// What this process is doing, for the kubelet.
     pub pulse: Arc<Pulse>,
+    /// What it counts and shows.
+    pub metrics: Metrics,
 }
 
 impl Context {
@@ -102,6 +104,12 @@ impl Context {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.chance.now()
+    }
+
+    /// How calls reach the platform of an organization, and are counted.
+    #[must_use]
+    pub fn transport_to(&self, organization: &str) -> Arc<dyn Transport> {
+        self.metrics.calls.counted(organization, self.transport.clone())
     }
 
     /// A new nonce for a marker.

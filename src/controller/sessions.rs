@@ -176,6 +176,7 @@ impl Sessions {
     pub fn forget(&self, name: &str) {
         self.lock().remove(name);
         self.doubts_so_far.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     /// Asks the organizations' reconciler to look at this one again: the platform refused the operator's own credential, or does not answer.
@@ -210,10 +211,15 @@ impl Sessions {
         self.scans.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), begun);
     }
 
+    /// When the scan was begun that was compared last; none before the first of this process.
+    #[must_use]
+    pub fn scan_begun(&self, name: &str) -> Option<Instant> {
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
     /// Whether the last scan of an organization is too old to say anything; before the first one of this process, what was said is kept for as long.
     #[must_use]
     pub fn scan_is_stale(&self, name: &str, interval: Duration) -> bool {
-        let scanned = self.scans.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
-        is_stale(scanned.unwrap_or(self.started), interval, Instant::now())
+        is_stale(self.scan_begun(name).unwrap_or(self.started), interval, Instant::now())
     }
 }

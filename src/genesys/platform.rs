@@ -294,7 +294,8 @@ impl Platform {
             .method(call.method.clone())
             .uri(format!("{}{}", self.0.endpoints.api, call.path))
             .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, bearer);
+            .header(AUTHORIZATION, bearer)
+            .extension(call.operation);
         if call.body.is_some() {
             builder = builder.header(CONTENT_TYPE, "application/json");
         }

@@ -153,6 +153,7 @@ pub(super) async fn ask(
         .header(AUTHORIZATION, basic)
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .extension(Operation::GetToken)
         .body(Bytes::from_static(form.as_bytes()))
         .map_err(|_| CredentialError::Unavailable("the login URL cannot be used".to_owned()))?;
     let limits = Limits { timeout, max_body: MAX_BODY };

@@ -18,7 +18,7 @@ pub struct Limits {
 
 /// Sends one request once.
 pub trait Transport: Send + Sync + Debug {
-    /// Sends the request and reads the whole response.
+    /// Sends the request, which names its `Operation` as an extension, and reads the whole response.
     fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>>;
 }
 

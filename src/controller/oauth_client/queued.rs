@@ -20,6 +20,7 @@ use crate::{
         sessions::Standing,
     },
     genesys::{Class, Work},
+    observability::metrics::passes::Controller,
 };
 
 /// How long a pass waits before it is worth a word.
@@ -56,7 +57,8 @@ pub async fn in_turn(
         Err(Kept::Closed) => return Ok(Action::await_change()),
     };
     // Made only now: a pass is large, and thousands may wait.
-    let pass = Box::pin(reconcile(object, context.clone()));
+    let metrics = context.metrics.clone();
+    let pass = metrics.passes.timed(Controller::OAuthClient, Box::pin(reconcile(object, context.clone())));
     tokio::select! {
         biased;
         result = pass => result,

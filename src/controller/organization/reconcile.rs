@@ -262,7 +262,7 @@ struct Candidate {
 fn new_session(context: &Context, object: &GenesysOrganization, endpoints: Endpoints, credential: ClientCredential) -> Candidate {
     let timeouts = Timeouts { call: context.settings.call_timeout.as_duration(), scan: context.settings.scan_timeout.as_duration() };
     let budget = Arc::new(Budget::new(object.spec.requests_per_minute));
-    let platform = Platform::new(context.transport.clone(), endpoints, credential.clone(), budget, timeouts);
+    let platform = Platform::new(context.transport_to(&object.name_any()), endpoints, credential.clone(), budget, timeouts);
     Candidate { platform, credential, known: None }
 }
 

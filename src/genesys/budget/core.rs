@@ -38,6 +38,8 @@ pub(super) struct Core<T> {
     probe: Option<u64>,
     /// The last 429.
     throttled: Option<Instant>,
+    /// How many there were.
+    throttles: u64,
     /// The last appointment that was given.
     appointed: Option<Instant>,
     /// Nobody is let through any more.
@@ -56,6 +58,7 @@ impl<T> Core<T> {
             served: [Served::default(); Class::ALL.len()],
             probe: None,
             throttled: None,
+            throttles: 0,
             appointed: None,
             closed: false,
         }
@@ -128,6 +131,7 @@ impl<T> Core<T> {
                 // Those that were on their way together are refused for one reason.
                 let anew = self.throttled.is_none_or(|before| granted > before);
                 self.throttled = Some(now);
+                self.throttles += 1;
                 if anew {
                     self.breaker.failed(now, date, retry_after)
                 } else {
@@ -199,6 +203,7 @@ impl<T> Core<T> {
             rate: self.learning.rate(now),
             held: self.learning.held(now).map_or(Duration::ZERO, |until| until.saturating_duration_since(now)),
             down: self.breaker.down(now),
+            throttled: self.throttles,
             creates_closed: self.room.closed(now),
         }
     }
