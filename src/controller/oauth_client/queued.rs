@@ -57,8 +57,7 @@ pub async fn in_turn(
         Err(Kept::Closed) => return Ok(Action::await_change()),
     };
     // Made only now: a pass is large, and thousands may wait.
-    let metrics = context.metrics.clone();
-    let pass = metrics.passes.timed(Controller::OAuthClient, Box::pin(reconcile(object, context.clone())));
+    let pass = context.metrics.passes.timed(Controller::OAuthClient, Box::pin(reconcile(object, context.clone())));
     tokio::select! {
         biased;
         result = pass => result,

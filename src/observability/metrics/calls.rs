@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::genesys::{Limits, Operation, Transport, TransportError};
 
 /// The outcomes of a call.
-pub const OUTCOMES: [&str; 6] = ["Succeeded", "Refused", "Throttled", "Failed", "Lost", "NotSent"];
+pub const OUTCOMES: [&str; 7] = ["Succeeded", "Refused", "Throttled", "Failed", "Lost", "NotSent", "Withheld"];
 /// The bounds of how long a call takes, in seconds; none takes longer than the operator's own limits.
 const BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
@@ -92,8 +92,8 @@ impl Transport for Counted {
         Box::pin(async move {
             let begun = Instant::now();
             let answer = self.inner.send(request, limits).await;
-            if let (Some(operation), Some(outcome)) = (operation, outcome(&answer)) {
-                *self.tally.lock().entry((operation, outcome)).or_default() += 1;
+            if let Some(operation) = operation {
+                *self.tally.lock().entry((operation, outcome(&answer))).or_default() += 1;
                 self.tally.durations.observe(begun.elapsed().as_secs_f64());
             }
             answer
@@ -101,10 +101,9 @@ impl Transport for Counted {
     }
 }
 
-/// What came of a call; none: this process kept it back, so that it is no call.
-fn outcome(answer: &Result<http::Response<Bytes>, TransportError>) -> Option<&'static str> {
-    let [succeeded, refused, throttled, failed, lost, not_sent] = OUTCOMES;
-    Some(match answer {
+fn outcome(answer: &Result<http::Response<Bytes>, TransportError>) -> &'static str {
+    let [succeeded, refused, throttled, failed, lost, not_sent, withheld] = OUTCOMES;
+    match answer {
         Ok(response) => match response.status().as_u16() {
             200..=299 => succeeded,
             429 => throttled,
@@ -113,8 +112,8 @@ fn outcome(answer: &Result<http::Response<Bytes>, TransportError>) -> Option<&'s
         },
         Err(TransportError::Lost(_)) => lost,
         Err(TransportError::NotSent(_)) => not_sent,
-        Err(TransportError::Withheld(_)) => return None,
-    })
+        Err(TransportError::Withheld(_)) => withheld,
+    }
 }
 
 #[cfg(test)]
@@ -149,8 +148,7 @@ mod tests {
             Ok(503),
             Err(TransportError::Lost("reset".to_owned())),
             Err(TransportError::NotSent("no name".to_owned())),
-            // What this process kept back is no call.
-            Err(TransportError::Withheld("not now")),
+            Err(TransportError::Withheld("another replica leads")),
         ];
         for answer in answers {
             let transport = calls.counted("acme", Arc::new(Answers(answer)));
