@@ -13,9 +13,9 @@ pub struct Inventory {
     pub managed: i64,
     /// How many carry no marker and belong to no object.
     pub unmanaged: i64,
-    /// How many carry the marker of this cluster and belong to no object that the operator sees. Nobody but a person changes them.
+    /// How many carry the marker of this cluster and belong to no object of it. Nobody but a person changes them.
     pub orphaned: i64,
-    /// How many carry the marker of another cluster.
+    /// How many carry the marker of another cluster, or, where the operator watches some namespaces only, of an object that it cannot see.
     pub elsewhere: i64,
     /// How many use a grant that Genesys deprecates: Implicit (TOKEN) or PASSWORD.
     pub deprecated_grants: i64,

@@ -64,4 +64,5 @@ fn two_organizations() {
     let [alone, beside] = beside_a_hanging_organization();
     say("hanging.settled-alone", alone);
     say("hanging.settled-beside", beside);
+    say("hanging.waited-for-it", (beside - alone).max(0.0));
 }

@@ -277,26 +277,39 @@ fn drift_told(event: &Value) -> Option<(String, String)> {
     found.then_some(name.zip(words)).flatten()
 }
 
-#[test]
-fn random_fields_are_told_within_an_interval_and_changed_back() {
-    fields_of(25);
+/// What became of one random field of each of many clients that somebody changed.
+pub struct Fields {
+    /// How long after the changes the last of them was told, in seconds.
+    pub told_after: f64,
+    /// How long after the changes all were changed back, in seconds; none under `Report`.
+    pub back_after: Option<f64>,
+    /// What was written to the platform from the changes on.
+    pub writes: usize,
 }
 
-/// One random field is changed of each of so many clients.
-pub fn fields_of(count: usize) {
-    once(Plan::new(218).with_events(), async |world: &Arc<World>| {
+#[test]
+fn random_fields_are_told_within_an_interval_and_changed_back() {
+    let fields = fields_of(25, "Correct");
+    assert!(fields.told_after <= 360.0, "{} s", fields.told_after);
+    // 50 calls at 300 a minute, and the roles.
+    assert!(fields.back_after.is_some_and(|after| after <= 480.0), "{:?} s", fields.back_after);
+    assert_eq!(fields.writes, 25, "one PUT for each");
+}
+
+/// One random field is changed of each of so many clients with this `driftPolicy`.
+pub fn fields_of(count: usize, policy: &str) -> Fields {
+    let story = async |world: &Arc<World>| {
         let names: Vec<String> = (0..count).map(|number| format!("client-{number}")).collect();
         for name in &names {
-            world.declare(name, &json!({}));
+            world.declare(name, &json!({ "driftPolicy": policy }));
         }
         for name in &names {
             world.settles(name).await;
         }
         minutes(12).await;
         let mut dice = Dice(218);
-        let fields: Vec<_> = names.iter().map(|name| (name, planted(world, name, &mut dice))).collect();
-        let begun = Instant::now();
-        let (mut untold, mut version) = (fields, 0);
+        let mut untold: Vec<_> = names.iter().map(|name| (name, planted(world, name, &mut dice))).collect();
+        let (begun, mut version, before) = (Instant::now(), 0, world.platform_writes());
         while !untold.is_empty() {
             let now = world.kubernetes.resource_version();
             if now != version {
@@ -304,13 +317,27 @@ pub fn fields_of(count: usize) {
                 untold.retain(|(name, field)| !told.iter().any(|(of, note)| of == *name && note.contains(field)));
             }
             version = now;
-            assert!(begun.elapsed() < INTERVAL + Duration::from_secs(60), "not told: {untold:?}");
+            assert!(begun.elapsed() < INTERVAL * 3, "not told: {untold:?}");
             tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let told_after = begun.elapsed().as_secs_f64();
+        if policy == "Report" {
+            minutes(30).await;
+            let writes = world.platform_writes() - before;
+            for name in &names {
+                world.declare(name, &json!({}));
+            }
+            for name in &names {
+                world.settles(name).await;
+            }
+            return Fields { told_after, back_after: None, writes };
         }
         for name in &names {
             world.until(&format!("{name} to be changed back"), |world| drift(world, name).is_empty().then_some(())).await;
             world.settles(name).await;
         }
-        assert!(begun.elapsed() < INTERVAL + Duration::from_secs(180), "200 calls at 300 a minute, and the roles: {:?}", begun.elapsed());
-    });
+        let back_after = Some(begun.elapsed().as_secs_f64());
+        Fields { told_after, back_after, writes: world.platform_writes() - before }
+    };
+    once(Plan::new(218).with_events(), story).0
 }

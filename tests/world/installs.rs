@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use genesys_cloud_simulator::OPERATOR_CLIENT_SECRET;
+use genesys_oauth_operator::marker::Owner;
 use serde_json::json;
 
 use crate::{
@@ -52,12 +53,43 @@ fn two_installs_see_one_organization() {
             assert!(world.held(name).as_ref() == before.get(name));
         }
         assert_eq!(world.simulator.other_clients().len(), NAMES.len() + 2);
-        assert_eq!(world.organization().expect("there")["status"]["pin"]["install"], HOME);
+        let organization = world.organization().expect("there");
+        assert_eq!(organization["status"]["pin"]["install"], HOME);
+        // The clients of the other install are nobody's orphans: they are living objects' that this one cannot see.
+        let inventory = &organization["status"]["inventory"];
+        let counts = ["managed", "orphaned", "elsewhere"].map(|count| inventory[count].clone());
+        assert_eq!(counts, [json!(NAMES.len()), json!(0), json!(2)], "{inventory}");
         for name in ["reports", "more"] {
             world.remove(CLIENTS, ("team-b", name)).await;
             world.goes(("team-b", name)).await;
         }
         end();
+    });
+}
+
+#[test]
+fn a_client_with_the_marker_of_another_cluster_is_no_orphan_of_ours() {
+    once(243, async |world| {
+        world.declare("billing", &json!({}));
+        world.settles("billing").await;
+        let plant = |cluster: &str| {
+            let marker = Owner::new(cluster, "team-a", "billing").marker("abcdefgh22").to_string();
+            let client = json!({ "name": cluster, "authorizedGrantType": "CODE", "scope": ["users:readonly"], "description": marker });
+            world.simulator.add_client(&client).expect("a client").0.id
+        };
+        let theirs = plant("another-cluster");
+        let counts = |world: &World| {
+            let inventory = &world.organization()?["status"]["inventory"];
+            Some(["managed", "unmanaged", "orphaned", "elsewhere"].map(|count| inventory[count].as_i64().unwrap_or_default()))
+        };
+        world.until("it is counted as another's", |world| counts(world).filter(|counts| *counts == [1, 0, 0, 1])).await;
+        // The same marker with this cluster's id, and a nonce that was never issued, is one: and as little is done about it.
+        let ours = plant(CLUSTER);
+        world.until("it is counted as ours", |world| counts(world).filter(|counts| *counts == [1, 0, 1, 1])).await;
+        let before = [&theirs, &ours].map(|id| world.simulator.client(id));
+        tokio::time::sleep(Duration::from_secs(1500)).await;
+        assert_eq!([&theirs, &ours].map(|id| world.simulator.client(id)), before);
+        world.simulator.remove_client(&ours);
     });
 }
 

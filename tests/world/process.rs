@@ -1,7 +1,7 @@
 //! One process of the operator as the world sees it: its ways to both APIs, and its end. It must not answer anything itself.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     pin::Pin,
     sync::{
@@ -29,7 +29,7 @@ use tracing_subscriber::{
     registry::{LookupSpan as _, SpanRef},
 };
 
-use crate::turnstile::Turnstile;
+use crate::{secrets::Secrets, turnstile::Turnstile};
 
 /// The user that the operator is to the Kubernetes API.
 pub const OPERATOR: &str = "operator";
@@ -58,7 +58,7 @@ pub struct Wires {
     /// Of which call of the platform the answer is lost.
     pub loss: Mutex<Option<u64>>,
     /// Secrets and tokens that an operator was given.
-    secrets: Mutex<BTreeSet<String>>,
+    secrets: Mutex<Secrets>,
     /// Where one of them went that it must not go.
     leaks: Mutex<Vec<String>>,
 }
@@ -66,6 +66,8 @@ pub struct Wires {
 impl Wires {
     /// Ways to both APIs.
     pub fn new(kubernetes: Kubernetes, simulator: &Simulator, turnstile: Arc<Turnstile>) -> Self {
+        let mut secrets = Secrets::default();
+        secrets.learn(OPERATOR_CLIENT_SECRET);
         Self {
             router: simulator.router(),
             others: Mutex::default(),
@@ -74,7 +76,7 @@ impl Wires {
             calls: AtomicU64::new(0),
             end: Mutex::default(),
             loss: Mutex::default(),
-            secrets: Mutex::new(BTreeSet::from([OPERATOR_CLIENT_SECRET.to_owned()])),
+            secrets: Mutex::new(secrets),
             leaks: Mutex::default(),
         }
     }
@@ -92,7 +94,7 @@ impl Wires {
 
     /// Whether a text holds a secret or a token.
     pub fn tells_a_secret(&self, text: &str) -> bool {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|secret| text.contains(secret.as_str()))
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).are_in(text)
     }
 
     /// The requests that carried a secret where none belongs.
@@ -110,7 +112,8 @@ impl Wires {
     fn learn(&self, body: &[u8]) {
         let Ok(Value::Object(members)) = serde_json::from_slice(body) else { return };
         let given = ["secret", "access_token", "refresh_token"].into_iter().filter_map(|name| members.get(name)?.as_str());
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).extend(given.filter(|text| text.len() > 16).map(str::to_owned));
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        given.filter(|text| text.len() > 16).for_each(|secret| secrets.learn(secret));
     }
 }
 

@@ -22,26 +22,36 @@ pub fn breaches(world: &World) -> Vec<String> {
     breaches
 }
 
-/// Nothing was ever changed that had not carried our marker before, but by an adoption, whose first write adds the marker and changes nothing else.
-/// The platform's own audits are asked, not the operator.
+/// Nothing was ever changed that had not carried our marker before, nor while it carried somebody else's; but by an adoption, whose first write adds
+/// the marker and changes nothing else. The platform's own audits are asked, not the operator.
 fn strangers(world: &World) -> Vec<String> {
     let create = world.simulator.settings().audit_actions[0].clone();
-    let (mut ours, mut breaches): (BTreeSet<String>, _) = (BTreeSet::new(), vec![]);
+    let (mut ours, mut theirs) = (BTreeSet::new(), BTreeSet::new());
+    let mut breaches = vec![];
     for audit in world.simulator.audits() {
         let id = audit["entity"]["id"].as_str().unwrap_or_default().to_owned();
         let by_operator = audit["client"]["id"] == OPERATOR_CLIENT_ID;
         let changes = audit["propertyChanges"].as_array().cloned().unwrap_or_default();
-        let marked = changes.iter().filter(|change| change["property"] == "description").any(|change| {
-            let description = change["newValues"][0].as_str().unwrap_or_default();
-            Marker::parse(description).is_some()
-        });
+        let description = changes.iter().find(|change| change["property"] == "description");
+        let described = description.map(|change| Marker::parse(change["newValues"][0].as_str().unwrap_or_default()));
+        let marked = described.as_ref().is_some_and(|carried| carried.as_ref().is_some_and(|marker| world.is_of_operator(marker)));
         let only = |property: &Value| ["description", "dateModified", "modifiedBy"].iter().any(|known| property == known);
         let adopts = marked && changes.iter().all(|change| only(&change["property"]));
-        if by_operator && audit["action"] != create && !ours.contains(&id) && !adopts {
-            breaches.push(format!("client {id} never carried a marker of ours, and was changed: {audit}"));
+        if by_operator && audit["action"] != create {
+            if theirs.contains(&id) {
+                breaches.push(format!("client {id} carried somebody else's marker, and was changed: {audit}"));
+            }
+            if !ours.contains(&id) && !adopts {
+                breaches.push(format!("client {id} never carried a marker of ours, and was changed: {audit}"));
+            }
         }
         if marked || (by_operator && audit["action"] == create) {
-            ours.insert(id);
+            ours.insert(id.clone());
+        }
+        match described {
+            Some(Some(_)) if !marked => drop(theirs.insert(id)),
+            Some(_) => drop(theirs.remove(&id)),
+            None => {}
         }
     }
     breaches

@@ -1,6 +1,7 @@
 //! One world: both simulators, and an operator that can be started, killed and started again. Holds no expectation of its own.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use genesys_cloud_simulator::{
 use genesys_oauth_operator::{
     api,
     controller::{Clients, context::Chance},
+    marker::{Marker, Owner},
     observability::{events::Audience, metrics::Metrics},
     run::{self, Parts, StartError},
     settings::Settings,
@@ -149,6 +151,8 @@ pub struct World {
     audience: Audience,
     chance: Arc<Seeded>,
     operator: Mutex<Option<Operator>>,
+    /// The cluster ids with which operators were started.
+    clusters: Mutex<BTreeSet<String>>,
 }
 
 impl World {
@@ -169,8 +173,8 @@ impl World {
         }
         let wires = Arc::new(Wires::new(kubernetes.clone(), &simulator, Turnstile::new(seed)));
         let chance = Arc::new(Seeded { clock, numbers: Mutex::new(Numbers::new(seed)) });
-        let world =
-            Arc::new(Self { kubernetes, simulator, wires, flags: plan.flags, audience: plan.audience, chance, operator: Mutex::new(None) });
+        let (operator, clusters) = (Mutex::new(None), Mutex::default());
+        let world = Arc::new(Self { kubernetes, simulator, wires, flags: plan.flags, audience: plan.audience, chance, operator, clusters });
         for object in [objects::namespace(HOME), objects::namespace(TEAM), objects::permission()] {
             world.apply(&object);
         }
@@ -237,17 +241,18 @@ impl World {
         let named = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
         let said = |flag: &&str| !flag.starts_with("--max") || own.iter().all(|other| named(other) != named(flag));
         let flags = usual.into_iter().filter(said).chain(own.iter().copied());
+        let settings = Settings::from_flags(flags).expect("the flags are taken");
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner).extend(settings.cluster_id.clone());
         let metrics = Metrics::default();
-        let parts = Parts {
-            clients,
-            transport: process.clone(),
-            chance,
-            audience: self.audience,
-            settings: Settings::from_flags(flags).expect("the flags are taken"),
-            metrics: metrics.clone(),
-        };
+        let parts = Parts { clients, transport: process.clone(), chance, audience: self.audience, settings, metrics: metrics.clone() };
         let task = tokio::spawn(run::operate(parts, shutdown));
         Operator { process, metrics, task }
+    }
+
+    /// Whether a marker is one of an operator that was started here.
+    pub fn is_of_operator(&self, marker: &Marker) -> bool {
+        let clusters = self.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        clusters.iter().any(|cluster| Owner::new(cluster, "", "").cluster() == marker.owner.cluster())
     }
 
     /// Ends the operator at once, wherever it is.

@@ -1,6 +1,7 @@
 //! What a cluster's controllers do and an operator relies on: collection of what has lost its owners, the end of
 //! namespaces and of custom kinds; it answers no requests.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -19,16 +20,18 @@ struct Found {
     object: Arc<Value>,
 }
 
+fn of_resource(state: &State, resource: &GroupResource) -> Vec<Found> {
+    let found = |(key, object): (&String, &Arc<Value>)| Found { resource: resource.clone(), key: key.clone(), object: Arc::clone(object) };
+    state.objects(resource).map(found).collect()
+}
+
 fn everything(state: &State) -> Vec<Found> {
-    let resources: Vec<GroupResource> = state.resources().cloned().collect();
-    let all = resources.into_iter().flat_map(|resource| {
-        let found: Vec<Found> = state
-            .objects(&resource)
-            .map(|(key, object)| Found { resource: resource.clone(), key: key.clone(), object: Arc::clone(object) })
-            .collect();
-        found
-    });
-    all.collect()
+    state.resources().flat_map(|resource| of_resource(state, resource)).collect()
+}
+
+/// The objects of a resource that are to go.
+fn leaving(state: &State, resource: &GroupResource) -> Vec<Found> {
+    of_resource(state, resource).into_iter().filter(|found| object::is_terminating(&found.object)).collect()
 }
 
 /// Runs all controllers until nothing is left to do.
@@ -71,25 +74,24 @@ fn has_finalizer(object: &Value, finalizer: &str) -> bool {
     object::finalizers(object).contains(&finalizer)
 }
 
-/// Is the owner that a reference names there?
-fn owner<'a>(all: &'a [Found], reference: &Value, dependent: &Value) -> Option<&'a Found> {
-    let uid = object::text(reference, &["uid"]);
-    all.iter().find(|found| {
-        let namespace = object::namespace(&found.object);
-        object::uid(&found.object) == uid && (namespace.is_empty() || namespace == object::namespace(dependent))
-    })
+/// Is the owner that a reference names there, by the uids of all?
+fn owner<'a>(by_uid: &HashMap<&str, &'a Found>, reference: &Value, dependent: &Value) -> Option<&'a Found> {
+    let found = *by_uid.get(object::text(reference, &["uid"]))?;
+    let namespace = object::namespace(&found.object);
+    (namespace.is_empty() || namespace == object::namespace(dependent)).then_some(found)
 }
 
 /// Deletes what has lost all its owners, and carries out foreground and orphaning deletions. Tells whether anything changed.
 pub(crate) fn collect_garbage(state: &mut State, now: Timestamp) -> bool {
     let all = everything(state);
+    let by_uid: HashMap<&str, &Found> = all.iter().map(|found| (object::uid(&found.object), found)).collect();
     let mut changed = false;
     for found in &all {
         let references = object::owner_references(&found.object);
         if references.is_empty() {
             continue;
         }
-        let owners: Vec<Option<&Found>> = references.iter().map(|reference| owner(&all, reference, &found.object)).collect();
+        let owners: Vec<Option<&Found>> = references.iter().map(|reference| owner(&by_uid, reference, &found.object)).collect();
         let leaving = |owner: &Found| object::is_terminating(&owner.object) && has_finalizer(&owner.object, FOREGROUND);
         // Kept by any owner that stays; one that waits for its dependents does not keep them.
         let kept = owners.iter().flatten().any(|owner| !leaving(owner));
@@ -143,10 +145,8 @@ pub(crate) fn collect_garbage(state: &mut State, now: Timestamp) -> bool {
 /// Empties namespaces that are to go, and lets the empty ones go. Tells whether anything changed.
 pub(crate) fn finalize_namespaces(state: &mut State, now: Timestamp) -> bool {
     let id = GroupResource::new("", "namespaces");
-    let leaving: Vec<Found> =
-        everything(state).into_iter().filter(|found| found.resource == id && object::is_terminating(&found.object)).collect();
     let mut changed = false;
-    for namespace in leaving {
+    for namespace in leaving(state, &id) {
         let name = object::name(&namespace.object).to_owned();
         let content: Vec<Found> =
             everything(state).into_iter().filter(|found| found.resource != id && object::namespace(&found.object) == name).collect();
@@ -171,17 +171,10 @@ pub(crate) fn finalize_namespaces(state: &mut State, now: Timestamp) -> bool {
 /// Deletes the objects of definitions that are to go, then the definitions. Tells whether anything changed.
 fn finish_definitions(state: &mut State, now: Timestamp) -> bool {
     let id = GroupResource::new("apiextensions.k8s.io", "customresourcedefinitions");
-    let leaving: Vec<Found> = everything(state)
-        .into_iter()
-        .filter(|found| {
-            found.resource == id && object::is_terminating(&found.object) && has_finalizer(&found.object, definition::FINALIZER)
-        })
-        .collect();
     let mut changed = false;
-    for found in leaving {
+    for found in leaving(state, &id).into_iter().filter(|found| has_finalizer(&found.object, definition::FINALIZER)) {
         let defined = definition::defined(&found.object);
-        let objects: Vec<Found> = everything(state).into_iter().filter(|one| one.resource == defined).collect();
-        for one in &objects {
+        for one in &of_resource(state, &defined) {
             changed |= delete(state, one, now);
         }
         if state.objects(&defined).next().is_none() {

@@ -17,7 +17,7 @@ pub use drift::{DriftEntry, DriftPolicy};
 pub use rotation::{IntegrationCredentialRef, RolloutKind, RolloutTarget, RotationPolicyRef};
 pub use status::{
     Binding, DeletionTime, Effective, FormerSecret, GenesysOAuthClientStatus, Intent, IntentOperation, RecordedOrganization,
-    RetiringClient, RetiringState, WrittenIntegrationCredential,
+    RetiringClient, RetiringState, UnheededWrite, WrittenIntegrationCredential,
 };
 
 /// Desired state of one OAuth client of Genesys Cloud.

@@ -67,6 +67,15 @@ pub struct GenesysOAuthClientStatus {
     #[schemars(length(max = 20))]
     pub drift: Vec<DriftEntry>,
 
+    /// When the published client was last modified, as the operator last saw or wrote it; noted along with other changes. Another time means that
+    /// somebody changed it since, which costs one verification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_modified_at: Option<Timestamp>,
+
+    /// The last write of the client that the platform took and did not follow. It is not sent again until spec or the client changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheeded_write: Option<UnheededWrite>,
+
     /// When the platform itself will delete the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform_deletion_at: Option<Timestamp>,
@@ -147,6 +156,17 @@ pub struct GenesysOAuthClientStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub former_secrets: Vec<FormerSecret>,
+}
+
+/// A write after which the platform still shows other values.
+#[derive(KubeSchema, Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct UnheededWrite {
+    /// The generation of spec that was written.
+    pub generation: i64,
+    /// When the client was last modified, as the platform answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified_at: Option<Timestamp>,
 }
 
 /// The organization that an object's client belongs to.

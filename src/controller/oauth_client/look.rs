@@ -43,8 +43,11 @@ pub async fn at_snapshot(
         seen.listed = Listed::NotTold;
     }
     let Listed::Present(_, sight) = &seen.listed else { return Ok(()) };
-    let known = seen.memory.sights.get(id);
-    let modified = known.is_some_and(|known| known.print.is_some() && known.modified != sight.modified);
+    let modified = match seen.memory.sights.get(id) {
+        Some(known) => known.print.is_some() && known.modified != sight.modified,
+        // A process before this one wrote down what it had seen.
+        None => status.platform_modified_at.is_some_and(|known| sight.modified != Some(known)),
+    };
     let instant = seen.instant;
     seen.memory = context.memory.remember(&seen.ownership.uid, |memory| {
         (memory.missing_since, memory.gone) = (None, None);

@@ -75,6 +75,8 @@ pub async fn far(context: &Context, near: Near) -> Observation {
             memory.next_known = Some((revision, instant));
         }
         memory.looked_for_rotation = near.rotation.is_none();
+        let told = object.status.as_ref().and_then(|status| status.unheeded_write);
+        memory.unheeded = memory.unheeded.or(told.map(|write| (write.generation, write.modified_at)));
         memory.clone()
     });
     let mut seen = Observation {

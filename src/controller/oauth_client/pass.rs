@@ -19,7 +19,7 @@ use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus,
         condition::{ConditionType, Reason, find},
-        oauth_client::{Effective, Intent},
+        oauth_client::{Effective, Intent, UnheededWrite},
         rotation_policy::RotationStrategy,
     },
     controller::{
@@ -194,6 +194,7 @@ impl<'a> Pass<'a> {
         if self.object.status.as_ref() == Some(&self.status) {
             return Ok(());
         }
+        self.note_modification();
         let mut object = self.object.clone();
         object.status = Some(self.status.clone());
         object.metadata.managed_fields = None;
@@ -201,6 +202,26 @@ impl<'a> Pass<'a> {
         self.context.metrics.passes.written(self.object.status.as_ref(), &self.status);
         self.accept(written);
         Ok(())
+    }
+
+    /// Notes what a restart would make this process forget of the client, now that something is written anyway.
+    fn note_modification(&mut self) {
+        let (unheeded, unproven) = self.remember(|memory| (memory.unheeded, memory.verify_again.is_some()));
+        let status = &mut self.status;
+        if self.object.status.as_ref().is_none_or(|former| former.client_id != status.client_id) {
+            status.platform_modified_at = None;
+        }
+        let seen = self.sighted.as_ref().filter(|(id, _)| status.client_id.as_ref() == Some(id));
+        // Until the verification that a change costs is made, the next process is to find the change too.
+        if let Some((_, sight)) = seen.filter(|(_, sight)| sight.print.is_some() && !unproven) {
+            status.platform_modified_at = sight.modified;
+        }
+        let follows = status.drift.is_empty() && status.synced_generation == self.object.metadata.generation;
+        status.unheeded_write = match unheeded {
+            _ if follows => None,
+            Some((generation, modified_at)) => Some(UnheededWrite { generation, modified_at }),
+            None => status.unheeded_write,
+        };
     }
 
     /// Writes the outcome of a call that was made under an intent: on conflict it reads again, as long as the intent is still the same.

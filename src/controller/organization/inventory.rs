@@ -20,6 +20,23 @@ const MOST_EXAMPLES: usize = 10;
 /// The longest of them.
 const LONGEST_EXAMPLE: usize = 128;
 
+/// How much of this cluster an operator sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The objects of every namespace.
+    Whole,
+    /// Those of some namespaces: the others may belong to another install.
+    Part,
+}
+
+impl View {
+    /// What an operator sees that watches these namespaces; none are all.
+    #[must_use]
+    pub fn of(watched: &[String]) -> Self {
+        if watched.is_empty() { Self::Whole } else { Self::Part }
+    }
+}
+
 /// What an inventory is taken of.
 #[derive(Clone, Copy, Debug)]
 pub struct Books<'a> {
@@ -27,6 +44,8 @@ pub struct Books<'a> {
     pub snapshot: &'a Snapshot,
     /// The objects of the organization that this operator sees.
     pub objects: &'a [Arc<GenesysOAuthClient>],
+    /// Whether those are all that the cluster has.
+    pub view: View,
     /// The id of this cluster in markers.
     pub cluster_id: &'a str,
     /// The operator's own client, which no object manages.
@@ -70,27 +89,25 @@ pub fn take(books: &Books<'_>) -> Inventory {
             continue;
         }
         let marker = client.description.as_deref().and_then(Marker::parse);
-        let mut owned = |marker: &Marker| {
-            // Digests of all names are worked out only where a client is found that no status names.
-            let owners = owners.get_or_insert_with(|| owners_of(books));
-            owners.get(&marker.owner).is_some_and(|object| issued(object, &marker.nonce))
-        };
-        if marker.as_ref().is_some_and(&mut owned) {
-            inventory.managed += 1;
-            continue;
-        }
-        match marker {
-            None => {
+        // Digests of all names are worked out only where a client is found that no status names.
+        let owner = marker.as_ref().map(|marker| owners.get_or_insert_with(|| owners_of(books)).get(&marker.owner).copied());
+        match (marker, owner.flatten()) {
+            (None, _) => {
                 inventory.unmanaged += 1;
                 example(&mut inventory.unmanaged_clients, client);
             }
-            Some(marker) if marker.owner.cluster() == cluster.cluster() => {
-                inventory.orphaned += 1;
-                example(&mut inventory.orphaned_clients, client);
+            (Some(marker), Some(object)) if issued(object, &marker.nonce) => {
+                inventory.managed += 1;
+                continue;
             }
-            Some(_) => {
+            // One who sees a part of the cluster cannot tell whether such an object is there.
+            (Some(marker), None) if marker.owner.cluster() != cluster.cluster() || books.view == View::Part => {
                 inventory.elsewhere += 1;
                 continue;
+            }
+            (Some(_), _) => {
+                inventory.orphaned += 1;
+                example(&mut inventory.orphaned_clients, client);
             }
         }
         let modified = client.date_modified.max(client.date_created);
@@ -166,9 +183,13 @@ mod tests {
     }
 
     fn taken(clients: Vec<OAuthClient>, objects: &[Arc<GenesysOAuthClient>], greatest_age: Option<Duration>) -> Inventory {
+        seen_in(View::Whole, clients, objects, greatest_age)
+    }
+
+    fn seen_in(view: View, clients: Vec<OAuthClient>, objects: &[Arc<GenesysOAuthClient>], greatest_age: Option<Duration>) -> Inventory {
         let snapshot = Snapshot::new(Arc::new(Scan { clients, begun: Instant::now() }));
         let now = "2026-06-01T00:00:00Z".parse().expect("a time");
-        take(&Books { snapshot: &snapshot, objects, cluster_id: "here", own_client_id: "own", greatest_age, now })
+        take(&Books { snapshot: &snapshot, objects, view, cluster_id: "here", own_client_id: "own", greatest_age, now })
     }
 
     #[tokio::test(start_paused = true)]
@@ -191,6 +212,23 @@ mod tests {
         assert_eq!((inventory.orphaned, inventory.elsewhere, inventory.deprecated_grants), (2, 1, 2));
         assert_eq!(inventory.orphaned_clients, ["c4 client c4", "c5 client c5"]);
         assert_eq!((inventory.older_than_policy, inventory.unmanaged_clients.len()), (0, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sees_some_namespaces_calls_no_client_of_another_one_orphaned() {
+        let objects = [object("billing", &json!({ "clientId": "c1", "issuedNonces": ["abcdefgh22"] }))];
+        let clients = || {
+            let of_other_install =
+                client("c2", &json!({ "description": Owner::new("here", "other", "a").marker("abcdefgh22").to_string() }));
+            vec![client("c1", &json!({})), of_other_install, marked("c3", "here", "billing", "zzzzzzzz22")]
+        };
+        let counts = |inventory: Inventory| (inventory.managed, inventory.orphaned, inventory.elsewhere);
+        assert_eq!(
+            counts(seen_in(View::Part, clients(), &objects, None)),
+            (1, 1, 1),
+            "the unknown nonce of an object that is seen stays one"
+        );
+        assert_eq!(counts(seen_in(View::Whole, clients(), &objects, None)), (1, 2, 0));
     }
 
     #[tokio::test(start_paused = true)]

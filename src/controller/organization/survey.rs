@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::{
-    inventory::{self, Books},
+    inventory::{self, Books, View},
     status::Verdict,
 };
 use crate::{
@@ -250,6 +250,7 @@ fn compare(context: &Context, object: &GenesysOrganization, session: &Session, s
     let books = Books {
         snapshot,
         objects: &objects,
+        view: View::of(&context.settings.watch_namespaces),
         cluster_id: &context.cluster_id,
         own_client_id: session.own_client_id(),
         greatest_age: inventory::greatest_age(object),
