@@ -1,6 +1,6 @@
 //! What every pass shares: clients, settings, memory, sessions, and the sources of time and chance. Holds no decision.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -12,8 +12,8 @@ use super::{
     sessions::Sessions,
 };
 use crate::{
-    genesys::{Regions, Transport},
-    lease::Tenure,
+    genesys::{Regions, STOPPING, Transport},
+    lease::{LEASE_ENDS, Tenure},
     marker::{NONCE_LENGTH, nonce},
     observability::{events::Events, metrics::Metrics, probes::Pulse},
     settings::Settings,
@@ -84,6 +84,22 @@ pub struct Context {
 }
 
 impl Context {
+    /// Asks all passes to stop: nobody is let in any more, nobody waits for a call, and what is under way comes to its end.
+    pub fn stop(&self) {
+        let waited = self.gates.close();
+        self.sessions.close_budgets();
+        tracing::info!(waited, "stopping: passes that waited are left to the next process, those under way are finished");
+    }
+
+    /// Why this process begins nothing that would have to be recovered if its answer came only after so long; none: it may.
+    #[must_use]
+    pub fn hands_over(&self, time: Duration) -> Option<&'static str> {
+        if self.gates.are_closed() {
+            return Some(STOPPING);
+        }
+        (!self.tenure.covers(time)).then_some(LEASE_ENDS)
+    }
+
     /// The wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {

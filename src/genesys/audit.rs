@@ -14,7 +14,7 @@ pub(super) fn tell(call: &Call, correlation_id: Option<&str>, result: Result<(),
         Ok(()) => tracing::info!(target: "audit", operation, request, outcome = "done", correlation_id, "platform write"),
         Err(error) => {
             let outcome = match error {
-                Error::NotSent { .. } => "not sent",
+                Error::NotSent { .. } | Error::Withheld { .. } => "not sent",
                 error if error.outcome_is_known() => "refused",
                 _ => "unknown",
             };

@@ -7,6 +7,8 @@ pub mod preflight;
 pub mod reconcile;
 pub mod status;
 pub mod survey;
+pub mod takeover;
+pub mod verdict;
 
 use std::sync::Arc;
 
@@ -14,12 +16,12 @@ use futures::{StreamExt as _, future::BoxFuture, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
-    core::PartialObjectMeta,
-    runtime::{Controller, controller, reflector::ObjectRef, watcher},
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{controller, reflector::ObjectRef, watcher},
 };
 use tracing::{Instrument as _, Span};
 
-use super::{Clients, Stop, context::Context, error::Error};
+use super::{Clients, Stop, context::Context, error::Error, watch};
 use crate::{
     api::GenesysOrganization,
     observability::{logging, metrics::passes::Controller as Kind},
@@ -27,13 +29,13 @@ use crate::{
 
 /// Runs the controller until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
-    let api: Api<GenesysOrganization> = Api::all(clients.watches.clone());
+    let api: Api<DeserializeGuard<GenesysOrganization>> = Api::all(clients.watches.clone());
     let mut selected = watcher::Config::default();
     if let Some(selector) = &context.settings.organizations {
         selected = selected.labels(selector);
     }
     // Without a limit: an organization that hangs must not keep another one waiting.
-    let controller = Controller::new(api, selected);
+    let controller = watch::controller(api, selected, &context);
     let store = controller.store();
     context.metrics.add_organizations(store.clone());
     // The operator's own namespace, metadata only: a corrected credential is seen at once.

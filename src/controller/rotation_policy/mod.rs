@@ -15,13 +15,10 @@ pub mod status;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, future::BoxFuture};
-use kube::{
-    Api,
-    runtime::{Controller, controller, watcher},
-};
+use kube::runtime::{controller, watcher};
 use tracing::{Instrument as _, Span};
 
-use super::{Clients, Stop, context::Context, error::Error, oauth_client::Scope};
+use super::{Clients, Stop, context::Context, error::Error, oauth_client::Scope, watch};
 use crate::{
     api::GenesysRotationPolicy,
     observability::{logging, metrics::passes::Controller as Kind},
@@ -29,7 +26,6 @@ use crate::{
 
 /// Runs the controller of a scope until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: Stop) {
-    let api = policies(&clients.watches, &scope);
     let pass = |object: Arc<GenesysRotationPolicy>, context: Arc<Context>| {
         let span = span(&object);
         let metrics = context.metrics.clone();
@@ -39,7 +35,7 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     let on_error = |object: Arc<GenesysRotationPolicy>, error: &Error, context: Arc<Context>| {
         span(&object).in_scope(|| reconcile::error_policy(&object, error, &context))
     };
-    let controller = Controller::new(api, watcher::Config::default());
+    let controller = watch::controller(watch::of_scope(&clients.watches, &scope), watcher::Config::default(), &context);
     context.metrics.add_policies(controller.store());
     controller
         .with_config(controller::Config::default().concurrency(4))
@@ -57,13 +53,4 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
 fn span(object: &GenesysRotationPolicy) -> Span {
     let metadata = &object.metadata;
     logging::of_policy(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
-}
-
-/// The policies of a scope.
-#[must_use]
-pub fn policies(client: &kube::Client, scope: &Scope) -> Api<GenesysRotationPolicy> {
-    match scope {
-        Scope::Cluster => Api::all(client.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    }
 }

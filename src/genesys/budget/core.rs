@@ -42,6 +42,8 @@ pub(super) struct Core<T> {
     throttles: u64,
     /// The last appointment that was given.
     appointed: Option<Instant>,
+    /// Nobody is let through any more.
+    closed: bool,
 }
 
 impl<T> Core<T> {
@@ -58,11 +60,15 @@ impl<T> Core<T> {
             throttled: None,
             throttles: 0,
             appointed: None,
+            closed: false,
         }
     }
 
     /// Lets a caller join, if the wait is worth it; its number takes it out again.
     pub(super) fn join(&mut self, work: &Work, now: Instant, waiting: T) -> Result<u64, NoSlot> {
+        if self.closed {
+            return Err(NoSlot::Closed);
+        }
         let expected_wait = self.expected_wait(work, 0, now);
         let urgent = work.urgency.class() == Class::Emergency;
         if !urgent && (expected_wait > LONGEST_WAIT || self.queue.total() >= MOST_WAITERS) {
@@ -72,6 +78,15 @@ impl<T> Core<T> {
         let number = self.queue.push(work, now, waiting);
         self.probe = self.breaker.down(now).map(|_| number);
         Ok(number)
+    }
+
+    /// Lets nobody through any more. Gives those that wait in vain now.
+    pub(super) fn close(&mut self) -> Vec<T> {
+        self.closed = true;
+        if self.probe.take().is_some() {
+            self.breaker.release();
+        }
+        self.queue.drain()
     }
 
     /// Takes a caller out that goes away; one that was served is out already.

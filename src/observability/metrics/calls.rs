@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::genesys::{Limits, Operation, Transport, TransportError};
 
 /// The outcomes of a call.
-pub const OUTCOMES: [&str; 6] = ["Succeeded", "Refused", "Throttled", "Failed", "Lost", "NotSent"];
+pub const OUTCOMES: [&str; 7] = ["Succeeded", "Refused", "Throttled", "Failed", "Lost", "NotSent", "Withheld"];
 /// The bounds of how long a call takes, in seconds; none takes longer than the operator's own limits.
 const BOUNDS: [f64; 9] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
@@ -102,7 +102,7 @@ impl Transport for Counted {
 }
 
 fn outcome(answer: &Result<http::Response<Bytes>, TransportError>) -> &'static str {
-    let [succeeded, refused, throttled, failed, lost, not_sent] = OUTCOMES;
+    let [succeeded, refused, throttled, failed, lost, not_sent, withheld] = OUTCOMES;
     match answer {
         Ok(response) => match response.status().as_u16() {
             200..=299 => succeeded,
@@ -112,6 +112,7 @@ fn outcome(answer: &Result<http::Response<Bytes>, TransportError>) -> &'static s
         },
         Err(TransportError::Lost(_)) => lost,
         Err(TransportError::NotSent(_)) => not_sent,
+        Err(TransportError::Withheld(_)) => withheld,
     }
 }
 
@@ -147,6 +148,7 @@ mod tests {
             Ok(503),
             Err(TransportError::Lost("reset".to_owned())),
             Err(TransportError::NotSent("no name".to_owned())),
+            Err(TransportError::Withheld("another replica leads")),
         ];
         for answer in answers {
             let transport = calls.counted("acme", Arc::new(Answers(answer)));

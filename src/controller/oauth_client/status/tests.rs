@@ -173,6 +173,7 @@ fn moments() -> Vec<Moment> {
         Moment::ClientMissing(text()),
         Moment::Deleting(text()),
         Moment::DeletionBlocked(text()),
+        Moment::HandedOver,
     ];
     moments.extend(
         [
@@ -240,11 +241,22 @@ fn a_lost_or_refuted_credential_is_not_ready_in_any_row() {
             Moment::Stalled(Reason::MintLimit, "x".into()),
             Moment::OrganizationDown("x".into()),
             Moment::Updating(Delay::Budget, "x".into()),
+            Moment::HandedOver,
         ] {
             let mut conditions = vec![];
             set_conditions(&mut conditions, &moment, &Facts { sight, ..facts(Publication::Unverified) }, Timestamp::UNIX_EPOCH);
             let ready = find(&conditions, ConditionType::Ready).unwrap();
             assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", reason), "{moment:?}");
         }
+    }
+}
+
+#[test]
+fn a_call_that_this_process_kept_back_leaves_all_as_it_stood() {
+    for moment in moments().into_iter().filter(|moment| *moment != Moment::FirstVisit) {
+        let before = conditions_of(&moment, Publication::Verified);
+        let mut after = before.clone();
+        set_conditions(&mut after, &Moment::HandedOver, &facts(Publication::Verified), Timestamp::UNIX_EPOCH);
+        assert_eq!(after, before, "{moment:?}");
     }
 }
