@@ -257,7 +257,7 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
     pass.sight = super::status::Sight::Whole;
     let note = format!("Secret {:?} now holds the credential of client {client} at revision {revision}", seen.object.secret_name());
     pass.event(EventType::Normal, "CredentialRotated", &note).await;
-    tracing::info!(target: "audit", object = %format!("{}/{}", seen.ownership.namespace, seen.ownership.name), client = %client, revision, trigger = ?current.trigger, outcome = "published", "rotation");
+    tracing::info!(target: "audit", client = %client, revision, trigger = ?current.trigger, outcome = "published", "rotation");
     pass.again = Again::After(Duration::ZERO);
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use kube::runtime::events::EventType;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{
     mint::show,
@@ -52,7 +53,7 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
     if request.differences(&client).is_empty() {
         return Ok(Brought::Done);
     }
-    Ok(match put(seen, session, &client, &request).await {
+    Ok(match put(session, &client, &request).await {
         Ok(reply) => {
             pass.saw_of(&reply, Instant::now() + seen.times.window);
             pass.event(EventType::Normal, "ClientUpdated", &format!("updated client {id}")).await;
@@ -66,25 +67,10 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
 }
 
 /// Writes a client as it was read with the declared fields laid over it. Sent once; a lost answer is found out by the next look.
-pub async fn put(
-    seen: &Observation,
-    session: &Session,
-    client: &OAuthClient,
-    request: &ClientRequest,
-) -> Result<OAuthClient, genesys::Error> {
+pub async fn put(session: &Session, client: &OAuthClient, request: &ClientRequest) -> Result<OAuthClient, genesys::Error> {
     let fields: Vec<&str> = request.differences(client).iter().map(|difference| difference.field).collect();
-    let result = session.platform.update_client(&client.id, request.overlay(&client.raw)).await;
-    let object = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
-    let (operation, fields) = (Operation::UpdateClient, fields.join(","));
-    match &result {
-        Ok(_) => {
-            tracing::info!(target: "audit", %object, %operation, client = %client.id, %fields, outcome = "done", "platform write");
-        }
-        Err(error) => {
-            tracing::info!(target: "audit", %object, %operation, client = %client.id, %fields, outcome = %error, correlation_id = error.correlation_id(), "platform write");
-        }
-    }
-    result
+    let span = tracing::info_span!("fields", changed = fields.join(","));
+    session.platform.update_client(&client.id, request.overlay(&client.raw)).instrument(span).await
 }
 
 /// Brings the clients that workloads use to what spec declares: the published one, then those that drain.
@@ -143,7 +129,7 @@ async fn update_published(pass: &mut Pass<'_>, seen: &Observation) -> Result<(),
         }
         pass.commit_status().await?;
     }
-    match put(seen, session, client, &request).await {
+    match put(session, client, &request).await {
         Ok(reply) => {
             let still: Vec<String> =
                 request.differences(&reply).iter().map(|difference| format!("{} stays {}", difference.field, difference.actual)).collect();

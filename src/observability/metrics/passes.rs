@@ -16,7 +16,7 @@ use crate::{
 /// The bounds of how long a pass takes, in seconds: one may wait for the budget for ten minutes.
 const BOUNDS: [f64; 9] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0];
 /// The reasons of errors that end a pass, as [`Error::reason`] gives them.
-const ERRORS: [&str; 4] = ["Stale", "KubernetesCallFailed", "Conflict", "Superseded"];
+const ERRORS: [&str; 5] = ["Stale", "Withheld", "KubernetesCallFailed", "Conflict", "Superseded"];
 
 /// The steps of a rotation.
 const STEPS: [RotationStep; 6] = [
