@@ -26,12 +26,13 @@ e2e: control-plane conformance ## Run the end-to-end tests: the built binary, a 
 conformance: control-plane ## Run the same checks on the in-memory Kubernetes API and on the real kube-apiserver
 	tests/conformance/run.sh
 
-lint: ## Check format, lints, links of the docs, shell scripts, the choice of TLS libraries, and the chart
+lint: ## Check format, lints, links of the docs, shell scripts, the choice of TLS libraries, the chart, and the alerts
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 	tests/lint.sh
 	tests/chart/run.sh
+	tests/monitoring/run.sh
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
@@ -59,8 +60,8 @@ demo-real: control-plane ## Show it on a real kube-apiserver, with the real kube
 	@$(CARGO) run --locked --quiet --package genesys-oauth-operator-e2e --bin demo -- $(ARGS)
 
 figures: control-plane ## Measure; prints `ok|short NAME VALUE GOAL` lines. FILTER=create for those of one issue
-	@# Those of drift and of the budget are measured in worlds, which need no release build.
-	@$(if $(filter-out drift% budget%,$(or $(FILTER),all)),$(CARGO) build --locked --quiet --release --bins)
+	@# All but those of create are measured in worlds and by suites, which need no release build.
+	@$(if $(filter-out drift% budget% rotation% conformance%,$(or $(FILTER),all)),$(CARGO) build --locked --quiet --release --bins)
 	@$(CARGO) run --locked --quiet --package genesys-oauth-operator-e2e --bin figures -- $(FILTER)
 
 clean: ## Remove what was built in this checkout

@@ -15,7 +15,7 @@ use std::{
 use tokio::time::Instant;
 
 pub use evaluate::{Observed, Step, evaluate};
-pub use fence::Fenced;
+pub use fence::{Fenced, LEASE_ENDS};
 pub use keeper::{Keeper, Lost};
 
 /// How long a lease lasts, and how it is renewed.

@@ -23,7 +23,7 @@
 //! | [`rotation`] | the dates of rotations, windows, failures in a row | do I/O, read a clock |
 //! | [`controller`] | one folder a kind; the file list is the algorithm | speak HTTP itself |
 //! | [`lease`] | who of several replicas works | promise that nobody else does |
-//! | [`observability`] | logs, Events | hold a secret |
+//! | [`observability`] | logs, Events, metrics, probes | hold a secret |
 //! | [`settings`], [`run`] | flags; putting it together | decide |
 //!
 //! # Invariants

@@ -20,7 +20,8 @@ use crate::{
     marker::nonce,
     observability::{
         events::{Audience, Events},
-        probes::{self, Pulse},
+        metrics::{self, Metrics, serve},
+        probes,
     },
     settings::{LeaderElection, Settings},
 };
@@ -45,6 +46,9 @@ pub enum StartError {
     /// Nothing can listen where probes are to be answered.
     #[error("probes can't be answered at {0}: {1}; choose another --probe-address")]
     Probes(SocketAddr, std::io::Error),
+    /// Nothing can listen where metrics are to be shown.
+    #[error("metrics can't be shown at {0}: {1}; choose another --metrics-address")]
+    Metrics(SocketAddr, std::io::Error),
     /// The terms of the lease can't be kept.
     #[error("--lease-duration, --lease-renew-deadline and --lease-retry-period don't fit: {0}")]
     LeaseTerms(String),
@@ -68,6 +72,8 @@ pub struct Parts {
     pub audience: Audience,
     /// The flags.
     pub settings: Settings,
+    /// What is counted and shown; new for each operator.
+    pub metrics: Metrics,
 }
 
 impl Parts {
@@ -79,6 +85,7 @@ impl Parts {
             chance: Arc::new(SystemChance),
             audience: Audience::Cluster,
             settings,
+            metrics: Metrics::default(),
         })
     }
 }
@@ -108,13 +115,17 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()> + Send +
 pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
     let shutdown = shutdown.shared();
     let nonce = nonce(parts.chance.bytes());
-    let pulse = Arc::new(Pulse::default());
+    let (metrics, pulse) = (parts.metrics.clone(), parts.metrics.pulse.clone());
     let _probes = match parts.settings.probe_address {
         Some(address) => Some(probes::answer(address, pulse.clone()).await.map_err(|error| StartError::Probes(address, error))?),
         None => None,
     };
+    let _exporter = match parts.settings.metrics_address {
+        Some(address) => Some(serve::answer(address, metrics.clone()).await.map_err(|error| StartError::Metrics(address, error))?),
+        None => None,
+    };
     if parts.settings.leader_election == LeaderElection::Disabled {
-        return work(parts, nonce, Tenure::unlimited(), pulse, shutdown).await;
+        return work(parts, nonce, Tenure::unlimited(), shutdown).await;
     }
     let mut keeper = keeper(&parts, &nonce)?;
     let tenure = tokio::select! {
@@ -127,7 +138,7 @@ pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + '
         biased;
         // What is under way is dropped with its tasks; what it had sent, the next holder finds by its intents.
         lost = keeper.keep(&tenure) => return Err(lost.into()),
-        result = work(parts, epoch, tenure.clone(), pulse, shutdown) => result,
+        result = work(parts, epoch, tenure.clone(), shutdown) => result,
     };
     keeper.release().await;
     result
@@ -149,10 +160,9 @@ async fn work(
     parts: Parts,
     epoch: String,
     tenure: Tenure,
-    pulse: Arc<Pulse>,
     shutdown: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> Result<(), StartError> {
-    let Parts { clients, transport, chance, audience, settings } = parts;
+    let Parts { clients, transport, chance, audience, settings, metrics } = parts;
     let cluster_id = match &settings.cluster_id {
         Some(id) => id.clone(),
         None => {
@@ -161,7 +171,9 @@ async fn work(
             found.uid().ok_or_else(|| StartError::ClusterId("it has none".to_owned()))?
         }
     };
-    pulse.works(tenure.clone());
+    metrics.pulse.works(tenure.clone());
+    let (fleet, sessions) = (Arc::new(Fleet::default()), Arc::new(Sessions::default()));
+    metrics.works(metrics::Work { fleet: fleet.clone(), sessions: sessions.clone(), chance: chance.clone() });
     let grace = settings.shutdown_grace.as_duration();
     let context = Arc::new(Context {
         client: clients.calls.clone(),
@@ -169,16 +181,17 @@ async fn work(
         transport: Arc::new(Fenced::new(transport, tenure.clone())),
         chance: chance.clone(),
         memory: Memory::default(),
-        fleet: Fleet::default(),
+        fleet,
         policies: Policies::default(),
-        sessions: Sessions::default(),
+        sessions,
         gates: Gates::new(settings.max_concurrent_reconciles),
         events: Events::told(audience, clients.calls.clone(), chance, epoch.clone()),
         epoch,
         cluster_id,
         settings,
         tenure,
-        pulse,
+        pulse: metrics.pulse.clone(),
+        metrics,
     });
     tracing::info!(epoch = %context.epoch, version = env!("CARGO_PKG_VERSION"), "operator started");
     tokio::select! {

@@ -109,6 +109,10 @@ pub struct Settings {
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_PROBE_ADDRESS", value_name = "ADDRESS:PORT")]
     pub probe_address: Option<SocketAddr>,
 
+    /// Address at which /metrics is shown; 0.0.0.0:8080 in a Pod. Default: nowhere
+    #[arg(long, env = "GENESYS_OAUTH_OPERATOR_METRICS_ADDRESS", value_name = "ADDRESS:PORT")]
+    pub metrics_address: Option<SocketAddr>,
+
     /// How long passes under way may take to end after SIGTERM; shorter than the Pod's terminationGracePeriodSeconds
     #[arg(long, env = "GENESYS_OAUTH_OPERATOR_SHUTDOWN_GRACE", default_value = "25s", value_name = "DURATION")]
     pub shutdown_grace: UnitDuration,

@@ -104,7 +104,8 @@ fn the_pods_are_restricted_and_their_flags_exist() {
         let settings = Settings::from_flags(flags).unwrap_or_else(|error| panic!("{name}: {error}"));
         let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("a number of seconds");
         assert!(grace > settings.shutdown_grace.as_duration().as_secs(), "{name}: the pod is killed before it has finished");
-        assert_eq!(settings.probe_address.map(|address| u64::from(address.port())), container["ports"][0]["containerPort"].as_u64());
+        let ports: Vec<_> = container["ports"].as_array().expect("ports").iter().map(|port| port["containerPort"].as_u64()).collect();
+        assert_eq!(ports, [settings.probe_address, settings.metrics_address].map(|address| Some(u64::from(address?.port()))));
     }
 }
 

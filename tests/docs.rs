@@ -328,6 +328,9 @@ fn check_manifest(place: &str, document: &str) -> bool {
         assert_within(place, "spec", &given["spec"], &known["spec"]);
     }
     let given: Value = serde_yaml::from_str(document).unwrap_or_else(|error| panic!("{place}: {error}"));
+    if given["kind"].is_null() && place.ends_with("kustomizeconfig.yaml") {
+        return false;
+    }
     let ours = given["apiVersion"].as_str().is_some_and(|version| version.starts_with(api::GROUP));
     if ours {
         assert_eq!(given["apiVersion"], format!("{}/v1alpha1", api::GROUP), "{place}");
@@ -353,7 +356,7 @@ fn assert_within(place: &str, path: &str, given: &Value, known: &Value) {
 #[test]
 fn examples_keep_the_rules() {
     let mut ours = 0;
-    for folder in ["examples", "examples/adoption"] {
+    for folder in ["examples", "examples/adoption", "examples/kustomize/base"] {
         for entry in fs::read_dir(root().join(folder)).expect("examples/ is there").flatten() {
             let place = format!("{folder}/{}", entry.file_name().to_string_lossy());
             if entry.path().extension().is_some_and(|extension| extension == "yaml") {

@@ -56,7 +56,7 @@ impl World {
 
     async fn probe(&self, credential: &ClientCredential, grant: GrantType) -> Probe {
         let organization = Settings::default().organization_id;
-        probe(&self.platform, credential, grant, &organization).await
+        probe(&self.platform, credential, grant, &organization).await.expect("it was not kept back")
     }
 
     fn names(&self) -> Vec<String> {
@@ -288,7 +288,7 @@ async fn the_probe_knows_a_working_credential_of_every_grant_type() {
         let wrong = credential(&right.client_id, "not the secret");
         assert_eq!(world.probe(&right, grant.clone()).await, Probe::Proven, "{grant}");
         assert!(matches!(world.probe(&wrong, grant.clone()).await, Probe::InvalidClient { .. }), "{grant}");
-        let other = probe(&world.platform, &right, grant.clone(), "another organization").await;
+        let other = probe(&world.platform, &right, grant.clone(), "another organization").await.expect("it was not kept back");
         assert_eq!(matches!(other, Probe::Mismatch { .. }), grant == GrantType::ClientCredentials, "{grant}: {other:?}");
         world.simulator.plant(Fault::on(Simulated::GetToken, FaultKind::Html));
         if grant == GrantType::ClientCredentials {

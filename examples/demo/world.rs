@@ -11,7 +11,7 @@ use genesys_cloud_simulator::{
 use genesys_oauth_operator::{
     api,
     controller::Clients,
-    observability::events::Audience,
+    observability::{events::Audience, metrics::Metrics},
     run::{self, Parts, StartError},
     settings::Settings,
 };
@@ -117,6 +117,7 @@ impl World {
             chance: Arc::new(WorldChance(clock.clone())),
             audience: Audience::Cluster,
             settings: Settings::from_flags(flags)?,
+            metrics: Metrics::default(),
         };
         let operator = tokio::spawn(run::operate(parts, std::future::pending()));
         let stage = Stage { client: administrator, platform, clock, speed };

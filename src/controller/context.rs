@@ -1,6 +1,6 @@
 //! What every pass shares: clients, settings, memory, sessions, and the sources of time and chance. Holds no decision.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -12,10 +12,10 @@ use super::{
     sessions::Sessions,
 };
 use crate::{
-    genesys::{Regions, Transport},
-    lease::Tenure,
+    genesys::{Regions, STOPPING, Transport},
+    lease::{LEASE_ENDS, Tenure},
     marker::{NONCE_LENGTH, nonce},
-    observability::{events::Events, probes::Pulse},
+    observability::{events::Events, metrics::Metrics, probes::Pulse},
     settings::Settings,
 };
 
@@ -62,11 +62,11 @@ pub struct Context {
     /// What this process remembers of each object.
     pub memory: Memory,
     /// The objects of this process, and who of them rotates.
-    pub fleet: Fleet,
+    pub fleet: Arc<Fleet>,
     /// The rotation policies as they were read.
     pub policies: Policies,
     /// The organizations that this process is logged in to.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// Lets the passes in, organization by organization.
     pub gates: Arc<Gates>,
     /// The one recorder of Events.
@@ -79,13 +79,37 @@ pub struct Context {
     pub tenure: Tenure,
     /// What this process is doing, for the kubelet.
     pub pulse: Arc<Pulse>,
+    /// What it counts and shows.
+    pub metrics: Metrics,
 }
 
 impl Context {
+    /// Asks all passes to stop: nobody is let in any more, nobody waits for a call, and what is under way comes to its end.
+    pub fn stop(&self) {
+        let waited = self.gates.close();
+        self.sessions.close_budgets();
+        tracing::info!(waited, "stopping: passes that waited are left to the next process, those under way are finished");
+    }
+
+    /// Why this process begins nothing that would have to be recovered if its answer came only after so long; none: it may.
+    #[must_use]
+    pub fn hands_over(&self, time: Duration) -> Option<&'static str> {
+        if self.gates.are_closed() {
+            return Some(STOPPING);
+        }
+        (!self.tenure.covers(time)).then_some(LEASE_ENDS)
+    }
+
     /// The wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.chance.now()
+    }
+
+    /// How calls reach the platform of an organization, and are counted.
+    #[must_use]
+    pub fn transport_to(&self, organization: &str) -> Arc<dyn Transport> {
+        self.metrics.calls.counted(organization, self.transport.clone())
     }
 
     /// A new nonce for a marker.

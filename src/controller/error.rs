@@ -6,6 +6,9 @@ pub enum Error {
     /// The object changed since it was read, so that what was decided no longer counts. The next pass looks again.
     #[error("the object changed while it was worked; looking again")]
     Stale,
+    /// This process kept a call of the platform back, for a reason of its own: it or the next one makes it later.
+    #[error("nothing was sent: {0}")]
+    Withheld(&'static str),
     /// The Kubernetes API refused a call or did not answer.
     #[error("{action}: {source}")]
     Kubernetes {
@@ -41,6 +44,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Stale => "Stale",
+            Self::Withheld(_) => "Withheld",
             Self::Kubernetes { .. } => "KubernetesCallFailed",
             Self::ForeignSecret { .. } => "Conflict",
             Self::Superseded { .. } => "Superseded",

@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -16,7 +19,21 @@ use crate::genesys::{Class, Queue, Work};
 #[derive(Debug)]
 pub struct Gates {
     places: usize,
-    gates: Mutex<HashMap<String, Gate>>,
+    by_organization: Mutex<HashMap<String, Gate>>,
+    closed: AtomicBool,
+}
+
+/// Nobody is let in any more: this process is stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+/// Why somebody is not inside.
+#[derive(Debug)]
+pub enum Kept {
+    /// It must wait for its turn.
+    Outside(Outside),
+    /// It need not wait.
+    Closed,
 }
 
 /// The gate of one organization.
@@ -50,19 +67,35 @@ impl Gates {
     /// Gates with so many places each.
     #[must_use]
     pub fn new(places: u16) -> Arc<Self> {
-        Arc::new(Self { places: usize::from(places.max(1)), gates: Mutex::default() })
+        Arc::new(Self { places: usize::from(places.max(1)), by_organization: Mutex::default(), closed: AtomicBool::new(false) })
+    }
+
+    /// Lets nobody in any more, and sends those away that wait. Says how many.
+    pub fn close(&self) -> usize {
+        let mut gates = self.lock();
+        self.closed.store(true, Ordering::Relaxed);
+        gates.values_mut().map(|gate| gate.queue.drain().len()).sum()
+    }
+
+    /// Whether nobody is let in any more.
+    #[must_use]
+    pub fn are_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Gate>> {
-        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_organization.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place inside at once, or one in the queue. An emergency is never kept outside.
-    pub fn enter(self: &Arc<Self>, organization: &str, work: &Work) -> Result<Place, Outside> {
+    /// A place inside at once, or one in the queue. An emergency is never kept outside of open gates.
+    pub fn enter(self: &Arc<Self>, organization: &str, work: &Work) -> Result<Place, Kept> {
+        let mut gates = self.lock();
+        if self.are_closed() {
+            return Err(Kept::Closed);
+        }
         if work.urgency.class() == Class::Emergency {
             return Ok(Place { inside: None });
         }
-        let mut gates = self.lock();
         // A scan has nothing to do at a gate.
         let gate = gates.entry(organization.to_owned()).or_insert_with(|| Gate { taken: 0, queue: Queue::new(std::time::Duration::MAX) });
         if gate.taken < self.places {
@@ -72,7 +105,7 @@ impl Gates {
         let (send, place) = oneshot::channel();
         let ahead = gate.queue.ahead(work.urgency.class(), &work.namespace);
         let number = gate.queue.push(work, Instant::now(), send);
-        Err(Outside { ahead, number: Some(number), organization: organization.to_owned(), gates: self.clone(), place })
+        Err(Kept::Outside(Outside { ahead, number: Some(number), organization: organization.to_owned(), gates: self.clone(), place }))
     }
 
     /// Gives a place that is free to the next one, or takes it back.
@@ -107,13 +140,13 @@ impl Drop for Place {
 }
 
 impl Future for Outside {
-    type Output = Place;
+    type Output = Result<Place, Closed>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Place> {
-        // The sender is dropped only with the gates themselves, which this holds.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let place = std::task::ready!(Pin::new(&mut self.place).poll(context));
         self.number = None;
-        Poll::Ready(place.unwrap_or(Place { inside: None }))
+        // The sender is dropped only when the gates are closed: this holds them.
+        Poll::Ready(place.map_err(|_| Closed))
     }
 }
 
@@ -142,7 +175,27 @@ mod tests {
     }
 
     fn outside(gates: &Arc<Gates>, organization: &str, work: &Work) -> Outside {
-        gates.enter(organization, work).expect_err("there is no place")
+        match gates.enter(organization, work) {
+            Err(Kept::Outside(outside)) => outside,
+            other => panic!("there is no place, and the gates are open: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn closed_gates_send_those_away_that_wait_and_let_nobody_in() {
+        let gates = Gates::new(1);
+        let inside = inside(&gates, "acme", &work(Class::Update, "a"));
+        let waiting = [outside(&gates, "acme", &work(Class::Update, "a")), outside(&gates, "acme", &work(Class::Delete, "b"))];
+        assert!(!gates.are_closed());
+        assert_eq!(gates.close(), 2);
+        for one in waiting {
+            assert!(matches!(one.now_or_never(), Some(Err(Closed))), "it waits for nothing");
+        }
+        for class in [Class::Emergency, Class::Update] {
+            assert!(matches!(gates.enter("another", &work(class, "a")), Err(Kept::Closed)), "{class:?}");
+        }
+        drop(inside);
+        assert!(gates.are_closed() && gates.lock().is_empty());
     }
 
     #[test]
@@ -182,7 +235,7 @@ mod tests {
         let stays = outside(&gates, "acme", &work(Class::Update, "a"));
         drop(gone);
         drop(first);
-        drop(stays.now_or_never().expect("its turn has come"));
+        drop(stays.now_or_never().expect("its turn has come").expect("the gates are open"));
         // One that was given its place, and goes away before it saw it, gives it back.
         let first = inside(&gates, "acme", &work(Class::Update, "a"));
         let unseen = outside(&gates, "acme", &work(Class::Update, "a"));

@@ -9,8 +9,14 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::snapshot::{Known, Sight};
-use crate::secret::Credential;
+use super::{
+    organization::pin::Unread,
+    snapshot::{Known, Sight},
+};
+use crate::{
+    genesys::{OAuthClient, Urgency},
+    secret::Credential,
+};
 
 /// A call of this process whose outcome is not known.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +132,8 @@ pub struct Recollection {
     pub missing_since: Option<Instant>,
     /// Another 404, at least a window after the first: the client is gone.
     pub gone: Option<Instant>,
+    /// The published client as a correction found it, stopped or of somebody else, and when: it is not read again before a scan tells of it.
+    pub in_the_way: Option<(Instant, Box<OAuthClient>)>,
     /// How passes last saw the clients of the object, by id.
     pub sights: BTreeMap<String, Sight>,
     /// A reply to an update that still differed: generation and `dateModified`.
@@ -138,6 +146,10 @@ pub struct Recollection {
     pub absent_targets: BTreeSet<(i64, String)>,
     /// When the counts of a policy or an organization were last written.
     pub counted: Option<Instant>,
+    /// How urgent the calls of the pass under way are.
+    pub urgency: Option<Urgency>,
+    /// What the install that an organization is pinned to leaves unread.
+    pub unread: Option<Unread>,
     /// The last look at an organization that found it well, and what it depended on.
     pub looked: Option<Look>,
     /// What was asked of the operator's own client when it was last found to hold all of it: asked again only when that changes.

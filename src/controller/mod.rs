@@ -13,6 +13,7 @@ pub mod organization;
 pub mod rotation_policy;
 pub mod sessions;
 pub mod snapshot;
+pub mod watch;
 
 use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
@@ -37,9 +38,10 @@ pub type Stop = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 /// Runs every controller until `shutdown` resolves, then lets the passes under way finish.
 pub async fn run(clients: &Clients, context: Arc<Context>, shutdown: impl Future<Output = ()> + Send + 'static) {
     let (stop, stopped) = tokio::sync::watch::channel(());
+    let shared = context.clone();
     let stopping = async move {
         shutdown.await;
-        tracing::info!("stopping: passes under way are finished first");
+        shared.stop();
         drop(stop);
     };
     let until_stopped = || {

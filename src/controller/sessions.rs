@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -101,6 +104,7 @@ pub struct Sessions {
     /// When the scan of each organization was begun that was compared last.
     scans: Mutex<HashMap<String, Instant>>,
     started: Instant,
+    closed: AtomicBool,
 }
 
 impl Default for Sessions {
@@ -113,6 +117,7 @@ impl Default for Sessions {
             surveys: Notify::default(),
             scans: Mutex::default(),
             started: Instant::now(),
+            closed: AtomicBool::new(false),
         }
     }
 }
@@ -136,8 +141,25 @@ impl Sessions {
     /// Notes a working session.
     pub fn open(&self, name: &str, session: Session) -> Arc<Session> {
         let session = Arc::new(session);
-        self.lock().insert(name.to_owned(), Standing::Ready(session.clone()));
+        let mut standings = self.lock();
+        if self.closed.load(Ordering::Relaxed) {
+            session.platform.close();
+        }
+        standings.insert(name.to_owned(), Standing::Ready(session.clone()));
         session
+    }
+
+    /// Lets no call wait for its slot any more, in no organization: this process is stopping.
+    pub fn close_budgets(&self) {
+        let standings = self.lock();
+        self.closed.store(true, Ordering::Relaxed);
+        for standing in standings.values() {
+            match standing {
+                Standing::Ready(session) => session.platform.close(),
+                Standing::NotReady { platform: Some(platform), .. } => platform.close(),
+                Standing::NotYet | Standing::NotReady { .. } => {}
+            }
+        }
     }
 
     /// Notes that an organization can't be worked, and why.
@@ -154,6 +176,7 @@ impl Sessions {
     pub fn forget(&self, name: &str) {
         self.lock().remove(name);
         self.doubts_so_far.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     /// Asks the organizations' reconciler to look at this one again: the platform refused the operator's own credential, or does not answer.
@@ -188,10 +211,15 @@ impl Sessions {
         self.scans.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), begun);
     }
 
+    /// When the scan was begun that was compared last; none before the first of this process.
+    #[must_use]
+    pub fn scan_begun(&self, name: &str) -> Option<Instant> {
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+    }
+
     /// Whether the last scan of an organization is too old to say anything; before the first one of this process, what was said is kept for as long.
     #[must_use]
     pub fn scan_is_stale(&self, name: &str, interval: Duration) -> bool {
-        let scanned = self.scans.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
-        is_stale(scanned.unwrap_or(self.started), interval, Instant::now())
+        is_stale(self.scan_begun(name).unwrap_or(self.started), interval, Instant::now())
     }
 }

@@ -75,6 +75,9 @@ pub enum NoSlot {
     /// The platform does not answer.
     #[error("the platform does not answer; it is tried again in {} s", .0.retry_in.as_secs())]
     Down(Down),
+    /// This process is stopping.
+    #[error("this process is stopping")]
+    Closed,
 }
 
 impl std::fmt::Debug for Permit {
@@ -87,6 +90,11 @@ impl Permit {
     /// The call is about to be sent: the slot is spent, whatever comes back.
     pub fn spend(&mut self) {
         self.use_ = Use::UnderWay;
+    }
+
+    /// The call was not sent after all.
+    pub fn give_back(mut self) {
+        self.use_ = Use::None;
     }
 
     /// Tells what came of the call, and the platform's time as far as it is known.
@@ -152,6 +160,15 @@ impl Budget {
                 Err(next) => return next,
             }
         }
+    }
+
+    /// Lets nobody through any more, and tells those that wait.
+    pub fn close(&self) {
+        let waiting = self.lock().close();
+        for one in waiting {
+            let _ = one.send(Err(NoSlot::Closed));
+        }
+        self.changed.notify_waiters();
     }
 
     fn flush(&self, waiting: Vec<oneshot::Sender<Result<Permit, NoSlot>>>) {

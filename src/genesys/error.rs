@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::budget::{Down, NoSlot};
+use super::credential_error::CredentialError;
 
 /// The calls that this operator makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -160,33 +161,8 @@ fn write_correlation(f: &mut fmt::Formatter<'_>, id: Option<&str>) -> fmt::Resul
     }
 }
 
-/// Why a token could not be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialError {
-    /// The id or the secret is wrong, or the client is disabled or inactive: the platform gives one answer for all (GFI).
-    #[error("the login host refuses the client credential: {description}")]
-    InvalidClient {
-        /// The login host's words, at most 256 characters.
-        description: String,
-        /// Names the call to Genesys support.
-        correlation_id: Option<String>,
-    },
-    /// The id and the secret are right, but the client is of another grant type (GFI).
-    #[error("the client is of another grant type than CLIENT-CREDENTIALS")]
-    UnauthorizedClient,
-    /// Too many tokens were asked for; the login host says so with HTTP 400 (TF).
-    #[error("the login host limits the rate of tokens; next try in {} s", retry_after.as_secs())]
-    Throttled {
-        /// How long to wait, never under 60 s from the refusal on.
-        retry_after: Duration,
-    },
-    /// The login host could not be reached or had no answer to give.
-    #[error("the login host gave no token: {0}")]
-    Unavailable(String),
-    /// The login host's answer is no token that can be used.
-    #[error("the login host's answer cannot be read as a token")]
-    Malformed,
-}
+/// Why a process that was asked to stop makes no more calls.
+pub const STOPPING: &str = "this process is stopping: the one after it goes on";
 
 /// Why a call did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,6 +174,8 @@ pub enum Error {
         /// What was in the way.
         reason: String,
     },
+    /// This process kept the call back for a reason of its own, which it says; it is no failure of anything.
+    Withheld(&'static str),
     /// The operator's own token could not be had; nothing was sent.
     Credential(CredentialError),
     /// The request budget is spent for longer than a caller should wait; nothing was sent.
@@ -241,13 +219,15 @@ pub enum ErrorClass {
     Rejected,
     /// The same call may succeed later.
     Unavailable,
+    /// Nothing is wrong: this process, or the one after it, makes the call later.
+    Withheld,
 }
 
 impl ErrorClass {
     /// Whether the same call may succeed later without anybody's doing.
     #[must_use]
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Throttled | Self::Unavailable)
+        matches!(self, Self::Throttled | Self::Unavailable | Self::Withheld)
     }
 }
 
@@ -297,7 +277,7 @@ impl Error {
             Self::Credential(CredentialError::Throttled { retry_after }) => Some(*retry_after),
             Self::BudgetExhausted { expected_wait, .. } => Some(*expected_wait),
             // When the next probe goes is nothing to wait for: whoever comes then would not be it.
-            Self::NotSent { .. } | Self::Credential(_) | Self::PlatformDown(_) => None,
+            Self::NotSent { .. } | Self::Withheld(_) | Self::Credential(_) | Self::PlatformDown(_) => None,
         }
     }
 
@@ -308,8 +288,10 @@ impl Error {
             Self::Credential(error) => match error {
                 CredentialError::InvalidClient { .. } | CredentialError::UnauthorizedClient => ErrorClass::Credential,
                 CredentialError::Throttled { .. } => ErrorClass::Throttled,
-                CredentialError::Unavailable(_) | CredentialError::Malformed => ErrorClass::Unavailable,
+                CredentialError::Unavailable(_) | CredentialError::Refused(_) | CredentialError::Malformed => ErrorClass::Unavailable,
+                CredentialError::Withheld(_) => ErrorClass::Withheld,
             },
+            Self::Withheld(_) => ErrorClass::Withheld,
             Self::Refused(error) => match (error.status, error.code.as_str()) {
                 (401, "ip.not.authorized") | (403, _) => ErrorClass::Permission,
                 (401, _) => ErrorClass::Credential,
@@ -338,7 +320,7 @@ impl Error {
                 format!("the request budget is spent{}", until.map_or_else(String::new, |until| format!(", until {until:.0} about")))
             }
             Self::Credential(CredentialError::Throttled { .. }) => "no token: the login host limits the rate of tokens".to_owned(),
-            Self::NotSent { .. } | Self::PlatformDown(_) | Self::Credential(_) => self.to_string(),
+            Self::NotSent { .. } | Self::Withheld(_) | Self::PlatformDown(_) | Self::Credential(_) => self.to_string(),
         }
     }
 
@@ -359,6 +341,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSent { operation, reason } => write!(f, "{operation}: nothing was sent: {reason}"),
+            Self::Withheld(reason) => write!(f, "nothing was sent: {reason}"),
             Self::Credential(error) => write!(f, "no token: {error}"),
             Self::BudgetExhausted { expected_wait, .. } => {
                 write!(f, "the request budget is spent for about {} s", expected_wait.as_secs().max(1))
@@ -394,6 +377,7 @@ impl Error {
                 Self::BudgetExhausted { expected_wait, until: now.and_then(|now| minute_after(now, expected_wait)) }
             }
             NoSlot::Down(down) => Self::PlatformDown(down),
+            NoSlot::Closed => Self::Withheld(STOPPING),
         }
     }
 }
@@ -403,10 +387,4 @@ impl Error {
 pub fn minute_after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     let seconds = now.checked_add(wait).ok()?.as_second();
     Timestamp::from_second((seconds / 60 + 1) * 60).ok()
-}
-
-impl From<CredentialError> for Error {
-    fn from(error: CredentialError) -> Self {
-        Self::Credential(error)
-    }
 }

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use zeroize::Zeroize;
 
 use super::budget::{Budget, Class, LONGEST_WAIT, NoSlot, Outcome, Permit, Work};
-use super::error::{ApiError, CredentialError, Error, Operation};
+use super::credential_error::CredentialError;
+use super::error::{ApiError, Error, Operation};
 use super::error_body::{clean, correlation_id, date, refusal};
 use super::model::Unreadable;
 use super::region::Endpoints;
@@ -148,6 +149,12 @@ impl Platform {
         &self.0.budget
     }
 
+    /// Lets nobody wait for a call any more: this process is stopping. Calls that are under way come to their end.
+    pub fn close(&self) {
+        self.0.budget.close();
+        self.0.login.close();
+    }
+
     /// The budget of the login host.
     #[must_use]
     pub fn login_budget(&self) -> &Arc<Budget> {
@@ -235,6 +242,10 @@ impl Platform {
     async fn send_with(&self, mut permit: Permit, token: &AccessToken, call: &Call, limits: Limits) -> Result<Reply, Error> {
         permit.spend();
         let result = self.send_as(token, call, limits).await;
+        if matches!(result, Err(Error::Withheld(_))) {
+            permit.give_back();
+            return result;
+        }
         permit.answered(result.as_ref().err().map_or(Outcome::Answered, outcome), self.now());
         match &result {
             Err(error) if error.code() == Some(TOO_MANY_CLIENTS) => self.0.budget.no_room(),
@@ -255,6 +266,7 @@ impl Platform {
             tracing::debug!(operation = operation.name(), %error, milliseconds, "platform call");
             match error {
                 TransportError::NotSent(reason) => Error::NotSent { operation, reason: clean(&reason) },
+                TransportError::Withheld(reason) => Error::Withheld(reason),
                 TransportError::Lost(reason) => {
                     Error::Unknown { operation, status: None, reason: clean(&reason), correlation_id: None, retry_after: None }
                 }
@@ -282,7 +294,8 @@ impl Platform {
             .method(call.method.clone())
             .uri(format!("{}{}", self.0.endpoints.api, call.path))
             .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, bearer);
+            .header(AUTHORIZATION, bearer)
+            .extension(call.operation);
         if call.body.is_some() {
             builder = builder.header(CONTENT_TYPE, "application/json");
         }

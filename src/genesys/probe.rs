@@ -1,7 +1,8 @@
 //! Finds out whether a credential works, without using it for anything. It must not take throttling, a network fault or
 //! a rule about addresses for a wrong secret, and never logs the secret.
 
-use super::error::{CredentialError, Error};
+use super::credential_error::CredentialError;
+use super::error::Error;
 use super::model::GrantType;
 use super::platform::Platform;
 use super::token::{AccessToken, ClientCredential, TokenReply, ask, fetch_token};
@@ -34,11 +35,17 @@ pub enum Probe {
 }
 
 /// Probes a credential of this grant type against the platform's organization. Costs calls of the login host and of the
-/// credential's own token, none of the budget.
-pub async fn probe(platform: &Platform, credential: &ClientCredential, grant: GrantType, expected_organization_id: &str) -> Probe {
+/// credential's own token, none of the budget. An error only where this process kept the probe back.
+pub async fn probe(
+    platform: &Platform,
+    credential: &ClientCredential,
+    grant: GrantType,
+    expected_organization_id: &str,
+) -> Result<Probe, Error> {
     let timeout = platform.timeouts().call;
     let request = || fetch_token(platform.transport(), platform.endpoints(), credential, timeout);
-    match with_slot(platform.login_budget(), platform.work(), request).await {
+    Ok(match with_slot(platform.login_budget(), platform.work(), request).await {
+        Err(CredentialError::Withheld(reason)) => return Err(Error::Withheld(reason)),
         Ok(token) if grant == GrantType::ClientCredentials => compare(platform, credential, &token, expected_organization_id).await,
         Ok(_) => Probe::Mismatch { reason: format!("a client of the grant type {grant} was given a token by client credentials") },
         Err(CredentialError::InvalidClient { description, .. }) => Probe::InvalidClient { description },
@@ -50,9 +57,11 @@ pub async fn probe(platform: &Platform, credential: &ClientCredential, grant: Gr
         },
         // GFI: the host names the grant type only to a client that it has authenticated.
         Err(CredentialError::UnauthorizedClient) => Probe::Proven,
-        Err(CredentialError::Unavailable(_)) if grant != GrantType::ClientCredentials => by_impossible_code(platform, credential).await,
+        Err(CredentialError::Unavailable(_) | CredentialError::Refused(_)) if grant != GrantType::ClientCredentials => {
+            by_impossible_code(platform, credential).await?
+        }
         Err(error) => Probe::Undecided { reason: Error::Credential(error).cause() },
-    }
+    })
 }
 
 async fn compare(platform: &Platform, credential: &ClientCredential, token: &AccessToken, organization: &str) -> Probe {
@@ -72,10 +81,11 @@ async fn compare(platform: &Platform, credential: &ClientCredential, token: &Acc
     }
 }
 
-async fn by_impossible_code(platform: &Platform, credential: &ClientCredential) -> Probe {
+async fn by_impossible_code(platform: &Platform, credential: &ClientCredential) -> Result<Probe, Error> {
     let timeout = platform.timeouts().call;
     let request = || ask(platform.transport(), platform.endpoints(), credential, IMPOSSIBLE_CODE, timeout);
-    match with_slot(platform.login_budget(), platform.work(), request).await {
+    Ok(match with_slot(platform.login_budget(), platform.work(), request).await {
+        Err(CredentialError::Withheld(reason)) => return Err(Error::Withheld(reason)),
         Ok(TokenReply::OAuthError { error, description, .. }) => match error.as_str() {
             "invalid_grant" | "unauthorized_client" => Probe::Proven,
             "invalid_client" => Probe::InvalidClient { description },
@@ -83,7 +93,7 @@ async fn by_impossible_code(platform: &Platform, credential: &ClientCredential) 
         },
         Ok(TokenReply::Issued(_)) => Probe::Undecided { reason: "the login host took a code that does not exist".to_owned() },
         Err(error) => Probe::Undecided { reason: Error::Credential(error).cause() },
-    }
+    })
 }
 
 #[cfg(test)]
@@ -102,7 +112,7 @@ mod tests {
             assert_eq!(request.uri().path(), "/api/v2/tokens/me");
             info.clone()
         });
-        let found = probe(&platform(&transport), &credential(), grant, "org-1").await;
+        let found = probe(&platform(&transport), &credential(), grant, "org-1").await.expect("it was not kept back");
         (transport, found)
     }
 

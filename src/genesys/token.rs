@@ -15,11 +15,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::error::{CredentialError, Operation};
+use super::credential_error::CredentialError;
+use super::error::Operation;
 use super::error_body::{clean, correlation_id, retry_after};
 use super::model::{object, text};
 use super::region::Endpoints;
-use super::transport::{Limits, Transport};
+use super::transport::{Limits, Transport, TransportError};
 
 /// The most bytes of a token reply.
 const MAX_BODY: usize = 64 * 1024;
@@ -131,7 +132,7 @@ pub async fn fetch_token(
         TokenReply::OAuthError { error, description, correlation_id } => Err(match error.as_str() {
             "invalid_client" => CredentialError::InvalidClient { description, correlation_id },
             "unauthorized_client" => CredentialError::UnauthorizedClient,
-            _ => CredentialError::Unavailable(format!("{error}: {description}")),
+            _ => CredentialError::Refused(format!("{error}: {description}")),
         }),
     }
 }
@@ -152,6 +153,7 @@ pub(super) async fn ask(
         .header(AUTHORIZATION, basic)
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .extension(Operation::GetToken)
         .body(Bytes::from_static(form.as_bytes()))
         .map_err(|_| CredentialError::Unavailable("the login URL cannot be used".to_owned()))?;
     let limits = Limits { timeout, max_body: MAX_BODY };
@@ -168,7 +170,10 @@ pub(super) async fn ask(
         }
         Err(error) => {
             tracing::debug!(operation, %error, milliseconds, "platform call");
-            Err(CredentialError::Unavailable(clean(&error.to_string())))
+            Err(match error {
+                TransportError::Withheld(reason) => CredentialError::Withheld(reason),
+                error => CredentialError::Unavailable(clean(&error.to_string())),
+            })
         }
     }
 }
@@ -197,8 +202,11 @@ fn read(status: StatusCode, headers: &HeaderMap, body: Bytes, asked_at: Instant)
     if status == StatusCode::TOO_MANY_REQUESTS {
         return Err(CredentialError::Throttled { retry_after: hold() });
     }
-    let Some(error) = parsed.as_ref().and_then(|map| text(map, "error")).filter(|_| status.is_client_error()) else {
+    if !status.is_client_error() || status == StatusCode::REQUEST_TIMEOUT {
         return Err(CredentialError::Unavailable(format!("HTTP {}", status.as_u16())));
+    }
+    let Some(error) = parsed.as_ref().and_then(|map| text(map, "error")) else {
+        return Err(CredentialError::Refused(format!("HTTP {}", status.as_u16())));
     };
     let description = parsed.as_ref().and_then(|map| text(map, "error_description").or_else(|| text(map, "description")));
     let description = clean(&description.unwrap_or_default());
@@ -214,7 +222,6 @@ mod tests {
     use serde_json::json;
 
     use super::super::testing::{Answer, Scripted, credential, endpoints, json_answer, login_refusal, no_answer, raw_answer, token_answer};
-    use super::super::transport::TransportError;
     use super::*;
 
     async fn fetch(answer: Answer) -> Result<AccessToken, CredentialError> {
@@ -251,8 +258,8 @@ mod tests {
             (login_refusal("invalid_client", "rate limit exceeded; x").with("retry-after", "5"), throttled(60)),
             (json_answer(400, &json!({"error": "invalid_request", "description": "rate limit exceeded;"})), throttled(60)),
             (raw_answer(429, "slow down"), throttled(60)),
-            (login_refusal("invalid_request", "no grant"), unavailable("invalid_request: no grant")),
-            (raw_answer(400, "<html>invalid_client</html>"), unavailable("HTTP 400")),
+            (login_refusal("invalid_request", "no grant"), CredentialError::Refused("invalid_request: no grant".to_owned())),
+            (raw_answer(400, "<html>invalid_client</html>"), CredentialError::Refused("HTTP 400".to_owned())),
             (json_answer(503, &json!({"error": "invalid_client"})), unavailable("HTTP 503")),
             (raw_answer(302, ""), unavailable("HTTP 302")),
             (raw_answer(200, "<html>"), CredentialError::Malformed),
@@ -261,6 +268,7 @@ mod tests {
             (token_answer("t", 0), CredentialError::Malformed),
             (token_answer("t\nInjected: x", 100), CredentialError::Malformed),
             (no_answer(TransportError::NotSent("refused".to_owned())), unavailable("nothing was sent: refused")),
+            (no_answer(TransportError::Withheld("not now")), CredentialError::Withheld("not now")),
             (token_answer("t", 100).after(Duration::from_secs(11)), unavailable("the response was lost: timeout")),
         ] {
             assert_eq!(fetch(answer).await.expect_err("no token"), expected);

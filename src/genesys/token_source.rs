@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::budget::{Budget, Class, NoSlot, Outcome, Work};
-use super::error::CredentialError;
+use super::credential_error::CredentialError;
+use super::error::STOPPING;
 use super::flight::Flight;
 use super::region::Endpoints;
 use super::token::{AccessToken, ClientCredential, THROTTLE_HOLD, fetch_token};
@@ -145,12 +146,18 @@ where
     let mut permit = login.slot(work).await.map_err(|refusal| match refusal {
         NoSlot::Exhausted { expected_wait } => CredentialError::Throttled { retry_after: expected_wait },
         NoSlot::Down(_) => CredentialError::Unavailable("it has not answered for a while, and is tried again now and then".to_owned()),
+        NoSlot::Closed => CredentialError::Withheld(STOPPING),
     })?;
     permit.spend();
     let result = request().await;
+    if matches!(result, Err(CredentialError::Withheld(_))) {
+        permit.give_back();
+        return result;
+    }
     let outcome = match &result {
         Err(CredentialError::Throttled { retry_after }) => Outcome::Throttled(Some(*retry_after)),
-        Err(CredentialError::Unavailable(_) | CredentialError::Malformed) => Outcome::Failed(None),
+        // Any other answer shows that the host works: it must not be taken for down, or one strange credential would stop all others.
+        Err(CredentialError::Unavailable(_)) => Outcome::Failed(None),
         _ => Outcome::Answered,
     };
     permit.answered(outcome, None);
@@ -171,7 +178,8 @@ fn hold(error: &CredentialError) -> Duration {
     match error {
         CredentialError::Throttled { retry_after } => THROTTLE_HOLD.max(*retry_after),
         CredentialError::InvalidClient { .. } | CredentialError::UnauthorizedClient => REFUSED_HOLD,
-        CredentialError::Unavailable(_) | CredentialError::Malformed => FAILED_HOLD,
+        CredentialError::Unavailable(_) | CredentialError::Refused(_) | CredentialError::Malformed => FAILED_HOLD,
+        CredentialError::Withheld(_) => Duration::ZERO,
     }
 }
 
@@ -240,6 +248,30 @@ mod tests {
             advance(1).await;
             assert!(source.token().await.is_ok());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_host_that_answers_is_not_taken_for_down() {
+        let login = Arc::new(Budget::new(6000));
+        let ask = |result: CredentialError| {
+            let login = Arc::clone(&login);
+            async move { with_slot(&login, &Work::default(), || std::future::ready(Err::<(), _>(result))).await.expect_err("no token") }
+        };
+        let refused = CredentialError::InvalidClient { description: "authentication failed".to_owned(), correlation_id: None };
+        for answer in [refused, CredentialError::Refused("invalid_request: ?".to_owned()), CredentialError::Malformed] {
+            for _ in 0..10 {
+                ask(answer.clone()).await;
+            }
+            assert!(login.outage().is_none(), "{answer}");
+        }
+        for _ in 0..10 {
+            ask(CredentialError::Withheld(STOPPING)).await;
+        }
+        assert!(login.outage().is_none(), "what was not sent says nothing");
+        for _ in 0..5 {
+            ask(CredentialError::Unavailable("HTTP 503".to_owned())).await;
+        }
+        assert!(login.outage().is_some());
     }
 
     #[tokio::test(start_paused = true)]

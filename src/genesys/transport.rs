@@ -18,7 +18,7 @@ pub struct Limits {
 
 /// Sends one request once.
 pub trait Transport: Send + Sync + Debug {
-    /// Sends the request and reads the whole response.
+    /// Sends the request, which names its `Operation` as an extension, and reads the whole response.
     fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>>;
 }
 
@@ -28,6 +28,9 @@ pub enum TransportError {
     /// The name was not resolved, the connection or its TLS was not set up: nothing of the request left.
     #[error("nothing was sent: {0}")]
     NotSent(String),
+    /// This process kept the request back, for a reason of its own: it says nothing of the server.
+    #[error("nothing was sent: {0}")]
+    Withheld(&'static str),
     /// The request may have been carried out: a timeout, a reset, a truncated or too large body.
     #[error("the response was lost: {0}")]
     Lost(String),

@@ -9,6 +9,9 @@ use http::Method;
 use super::Tenure;
 use crate::genesys::{Limits, Transport, TransportError};
 
+/// Why a request is kept back.
+pub const LEASE_ENDS: &str = "the lease of this replica is about to end: it goes on when it has renewed it, else another replica does";
+
 /// The way to the platform of a process that may have to stop at any time.
 pub struct Fenced {
     inner: Arc<dyn Transport>,
@@ -33,8 +36,7 @@ impl Transport for Fenced {
     fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
         // A token is fetched by POST too; without the lease there is no use for one.
         if request.method() != Method::GET && !self.tenure.covers(limits.timeout) {
-            let reason = "this process does not hold its lease for long enough, and leaves it to the one that takes over";
-            return Box::pin(std::future::ready(Err(TransportError::NotSent(reason.to_owned()))));
+            return Box::pin(std::future::ready(Err(TransportError::Withheld(LEASE_ENDS))));
         }
         self.inner.send(request, limits)
     }
@@ -62,8 +64,8 @@ mod tests {
         let limits = Limits { timeout: Duration::from_secs(10), max_body: 1 };
         match fence.send(request, limits).await {
             Ok(_) => true,
-            Err(TransportError::NotSent(_)) => false,
-            Err(other) => panic!("{other}: it was not sent, and that is known"),
+            Err(TransportError::Withheld(_)) => false,
+            Err(other) => panic!("{other}: the platform was not even asked"),
         }
     }
 

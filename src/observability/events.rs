@@ -26,6 +26,9 @@ const NOTE_LIMIT: usize = 900;
 /// An Event that comes again within this time becomes a series, as the libraries of Kubernetes have it.
 const SERIES_LASTS: SignedDuration = SignedDuration::from_mins(6);
 
+/// The same words again within this time come from a pass that was repeated: its Event was told, and its write met somebody else's.
+const REPEATED: SignedDuration = SignedDuration::from_mins(1);
+
 /// Who is told Events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
@@ -69,7 +72,7 @@ impl Events {
             EventType::Warning => "Warning",
         };
         let key = (object.uid().unwrap_or_default(), type_, reason.to_owned());
-        let event = self.next(&key, object, note);
+        let Some(event) = self.next(&key, object, note) else { return };
         // An object of the cluster has its Events in the namespace `default`.
         let api: Api<Event> = Api::namespaced(self.client.clone(), event.metadata.namespace.as_deref().unwrap_or("default"));
         let answer = match &event.series {
@@ -83,15 +86,20 @@ impl Events {
         }
     }
 
-    /// The Event to tell now: the last one of its kind as a series, or a new one.
-    fn next<K: Resource<DynamicType = ()>>(&self, key: &Key, object: &K, note: &str) -> Event {
+    /// The Event to tell now: the last one of its kind as a series, or a new one; none for what was told just now.
+    fn next<K: Resource<DynamicType = ()>>(&self, key: &Key, object: &K, note: &str) -> Option<Event> {
         let now = self.chance.now();
+        let note = shorten(note, NOTE_LIMIT);
         let mut told = self.lock();
         told.retain(|_, event| last_told(event).is_some_and(|last| now.duration_since(last) < SERIES_LASTS));
         if let Some(event) = told.get_mut(key) {
+            let lately = last_told(event).is_some_and(|last| now.duration_since(last) < REPEATED);
+            if lately && event.note.as_ref() == Some(&note) {
+                return None;
+            }
             let count = event.series.as_ref().map_or(2, |series| series.count + 1);
             event.series = Some(EventSeries { count, last_observed_time: MicroTime(now) });
-            return event.clone();
+            return Some(event.clone());
         }
         // Two of one name at one moment have names of their own.
         let taken = |name: &str| told.values().any(|event| event.metadata.name.as_deref() == Some(name));
@@ -100,7 +108,7 @@ impl Events {
             action: Some(key.2.clone()),
             reason: Some(key.2.clone()),
             type_: Some(key.1.to_owned()),
-            note: Some(shorten(note, NOTE_LIMIT)),
+            note: Some(note),
             event_time: Some(MicroTime(now)),
             metadata: ObjectMeta {
                 name: names.into_iter().find(|name| !taken(name)),
@@ -113,7 +121,7 @@ impl Events {
             ..Event::default()
         };
         told.insert(key.clone(), event.clone());
-        event
+        Some(event)
     }
 }
 
@@ -183,6 +191,9 @@ mod tests {
         let told = [(0, "Bad"), (5, "Bad"), (10, "Bad"), (10, "Good"), (30, "Bad")];
         for (minutes, reason) in told {
             *clock.0.lock().expect("no panic") = start + SignedDuration::from_mins(minutes);
+            events.publish(&object, EventType::Warning, reason, "why").await;
+            // A pass that is repeated tells it again.
+            *clock.0.lock().expect("no panic") = start + SignedDuration::from_mins(minutes) + SignedDuration::from_secs(3);
             events.publish(&object, EventType::Warning, reason, "why").await;
         }
         let came = came.lock().expect("no panic").clone();

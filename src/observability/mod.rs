@@ -1,5 +1,6 @@
-//! Logs, Events and probes: what people and the kubelet see of the operator while it works. Never holds a secret.
+//! Logs, Events, metrics and probes: what people, Prometheus and the kubelet see of the operator while it works. Never holds a secret.
 
 pub mod events;
 pub mod logging;
+pub mod metrics;
 pub mod probes;

@@ -73,6 +73,12 @@ impl Pulse {
         (taken > LONGEST_PASS).then(|| format!("the pass over {about} has taken {} minutes", taken.as_secs() / 60))
     }
 
+    /// Whether it works, and its lease is not over.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.lock().tenure.as_ref().is_some_and(|tenure| tenure.covers(Duration::ZERO))
+    }
+
     /// Whether it works, or waits for the lease.
     #[must_use]
     pub fn standing(&self) -> &'static str {

@@ -11,14 +11,17 @@ use genesys_oauth_operator::{
     api::{self, GenesysOAuthClient, GenesysOrganization, condition::Reason},
     controller::{
         context::{Context, SystemChance},
-        fleet::{Fleet, Policies},
+        fleet::Policies,
         gate::Gates,
         memory::Memory,
         oauth_client::{integrations, pass::Pass},
-        sessions::{Session, Sessions, opened_for},
+        sessions::{Session, opened_for},
     },
     genesys::{self, Budget, ClientCredential, Directory, HttpTransport, Platform, Regions, Scanner, Timeouts},
-    observability::events::{Audience, Events},
+    observability::{
+        events::{Audience, Events},
+        metrics::Metrics,
+    },
     secret::Credential,
     settings::Settings,
 };
@@ -95,15 +98,16 @@ impl Bench {
             transport,
             chance: Arc::new(SystemChance),
             memory: Memory::default(),
-            fleet: Fleet::default(),
+            fleet: Arc::default(),
             policies: Policies::default(),
-            sessions: Sessions::default(),
+            sessions: Arc::default(),
             gates: Gates::new(10),
             events,
             epoch: "epoch".into(),
             cluster_id: "cluster".into(),
             tenure: genesys_oauth_operator::lease::Tenure::unlimited(),
             pulse: Arc::default(),
+            metrics: Metrics::default(),
         };
         Self { kubernetes, clock, simulator, context, session, organization, _served: served }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     adoption::{allow_resets, by_reset, by_secret, client, count, found, kept},
     look::{marker, message},
-    objects::TEAM,
+    objects::{self, TEAM},
     rotating::CLIENTS,
     scenario::{once, scenario},
     stories::NAME,
@@ -84,5 +84,65 @@ fn a_secret_that_its_owner_gives_away_is_taken_over_with_its_credential() {
         let secret = world.get("secrets", TEAM, NAME).expect("the Secret");
         assert!(secret["metadata"]["annotations"]["oauth.genesys-operator.io/take-over"].is_null() && secret["data"]["extra"].is_null());
         assert!(world.held(NAME).is_some_and(|held| held.client_secret.as_ref() == Some(&found.secret)));
+    });
+}
+
+#[test]
+fn an_adoption_under_report_that_is_cut_short_anywhere_goes_on_and_writes_the_marker_alone() {
+    for reset in [false, true] {
+        for skip in 0..14 {
+            once(Plan::new(217), async |world| {
+                let found = found(world, &json!({}));
+                let before = client(world, &found.id);
+                world.apply(&kept("old", &found.secret));
+                allow_resets(world, &json!(["*"]));
+                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+                if skip % 2 == 0 {
+                    world.lose_platform(skip / 2);
+                } else {
+                    world.end_after_any_kubernetes(u32::try_from(skip).expect("small"));
+                }
+                let mut spec = if reset { by_reset(&found.id) } else { by_secret(&found.id) };
+                spec["driftPolicy"] = json!("Report");
+                world.declare(NAME, &spec);
+                tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+                if !world.runs() {
+                    world.start();
+                }
+                world.client_shows(NAME, "Ready=True/Available").await;
+                world.client_shows(NAME, "Synced=False/DriftReported").await;
+                let now = client(world, &found.id);
+                assert_eq!((&now.name, now.access_token_validity_seconds), (&before.name, before.access_token_validity_seconds));
+                assert_eq!(now.role_divisions, before.role_divisions, "{reset} {skip}");
+                assert_eq!((world.client_of(NAME).id, count(world, Operation::CreateClient)), (found.id.clone(), 0), "{reset} {skip}");
+            });
+        }
+    }
+}
+
+#[test]
+fn an_adoption_counts_towards_the_clients_that_a_namespace_may_have() {
+    once(218, async |world| {
+        let found = found(world, &json!({}));
+        world.apply(&kept("old", &found.secret));
+        let allow = |most: u32| {
+            let mut access = objects::organization()["spec"]["access"].clone();
+            access[0]["maxClients"] = json!(most);
+            world.declare_organization(&json!({ "access": access }));
+        };
+        allow(1);
+        world.declare("first", &json!({}));
+        world.settles("first").await;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        world.declare(NAME, &by_secret(&found.id));
+        world.stalls(NAME, "AccessDenied", &["maxClients", "1 are older"]).await;
+        assert!(marker(&client(world, &found.id)).is_none(), "nothing was written");
+        allow(2);
+        world.settles(NAME).await;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        world.declare("third", &json!({}));
+        world.stalls("third", "AccessDenied", &["maxClients", "2 are older"]).await;
+        allow(3);
+        world.settles("third").await;
     });
 }

@@ -40,13 +40,15 @@ impl Chance for AnHourOff {
 }
 
 /// A replica, and how to ask it to stop as SIGTERM does.
-struct Replica {
-    operator: Operator,
+pub struct Replica {
+    /// The process.
+    pub operator: Operator,
     terminate: Option<oneshot::Sender<()>>,
 }
 
 impl Replica {
-    fn start(world: &World, pod: &str) -> Self {
+    /// Starts one.
+    pub fn start(world: &World, pod: &str) -> Self {
         Self::with_clock(world, pod, world.chance())
     }
 
@@ -63,13 +65,13 @@ impl Replica {
     }
 
     /// As SIGKILL does.
-    fn kill(self) {
+    pub fn kill(self) {
         self.operator.process.end();
         self.operator.task.abort();
     }
 
     /// As SIGTERM does.
-    fn terminate(&mut self) {
+    pub fn terminate(&mut self) {
         if let Some(terminate) = self.terminate.take() {
             let _ = terminate.send(());
         }
@@ -85,12 +87,13 @@ fn holder(world: &World) -> Option<String> {
     lease(world)["holderIdentity"].as_str().and_then(|holder| holder.split_once('_')).map(|(pod, _)| pod.to_owned())
 }
 
-async fn holds(world: &World, pod: &str) {
+/// Waits until a replica holds the lease.
+pub async fn holds(world: &World, pod: &str) {
     world.until(&format!("{pod} to hold the lease"), |world| (holder(world).as_deref() == Some(pod)).then_some(())).await;
 }
 
 /// How long it takes until a replica holds the lease.
-async fn takeover(world: &World, pod: &str) -> Duration {
+pub async fn takeover(world: &World, pod: &str) -> Duration {
     let begun = Instant::now();
     while holder(world).as_deref() != Some(pod) {
         assert!(begun.elapsed() < Duration::from_secs(120), "{pod} did not take over: {}", lease(world));
@@ -100,7 +103,7 @@ async fn takeover(world: &World, pod: &str) -> Duration {
 }
 
 /// A world with an organization and nobody who works it.
-fn furnish(world: &World) {
+pub fn furnish(world: &World) {
     world.give_credential(OPERATOR_CLIENT_SECRET);
     world.apply(&objects::organization());
 }

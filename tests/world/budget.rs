@@ -11,7 +11,7 @@ use axum::body::Body;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use genesys_cloud_simulator::{Call, Fault, FaultKind, FaultTarget, OPERATOR_CLIENT_ID, Operation, RateWindow, Settings, Simulator};
 use genesys_oauth_operator::{
-    controller::gate::Gates,
+    controller::gate::{Gates, Kept},
     genesys::{Budget, Class, Work},
 };
 use http_body_util::BodyExt as _;
@@ -161,7 +161,8 @@ fn passes(gates: &Arc<Gates>, budget: &Arc<Budget>, namespace: &str, number: usi
         tokio::spawn(async move {
             let _place = match gates.enter("acme", &work) {
                 Ok(place) => place,
-                Err(outside) => outside.await,
+                Err(Kept::Outside(outside)) => outside.await.expect("the gates are open"),
+                Err(Kept::Closed) => panic!("the gates are open"),
             };
             for _ in 0..2 {
                 budget.slot(&work).await.expect("a slot").spend();

@@ -28,7 +28,7 @@ fn drift(world: &World, name: &str) -> Vec<Value> {
 }
 
 /// Waits for a field to be told, which may last no longer than a request: looks between any two of them, and only where something was written.
-async fn told(world: &World, name: &str, field: &str) {
+pub async fn told(world: &World, name: &str, field: &str) {
     let deadline = Instant::now() + INTERVAL + Duration::from_secs(60);
     let mut version = 0;
     loop {

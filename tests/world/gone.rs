@@ -5,7 +5,7 @@ use genesys_cloud_simulator::{ClientState, Fault, FaultTarget, Operation};
 use serde_json::{Value, json};
 
 use crate::{
-    drift::{edit, settled},
+    drift::{edit, settled, told},
     look::{message, shows},
     mishaps::{calls, minutes},
     objects,
@@ -68,6 +68,82 @@ fn many_that_go_at_once_are_held_until_a_person_says_so() {
             world.settles(name).await;
         }
         world.organization_shows("Stalled=False").await;
+    });
+}
+
+#[test]
+fn many_that_go_at_once_are_held_also_where_their_edits_find_them_gone_before_a_scan_does() {
+    once(218, async |world| {
+        let names: Vec<String> = (0..12).map(|number| format!("client-{number}")).collect();
+        for name in &names {
+            world.declare(name, &json!({}));
+        }
+        for name in &names {
+            world.settles(name).await;
+        }
+        minutes(12).await;
+        let created = calls(world, Operation::CreateClient);
+        for name in &names[..5] {
+            world.simulator.remove_client(&world.client_of(name).id);
+            world.declare(name, &json!({ "displayName": "edited" }));
+        }
+        world.organization_shows("Stalled=True/ClientMissing").await;
+        minutes(30).await;
+        assert_eq!(calls(world, Operation::CreateClient), created, "one was created again before all were counted");
+        world.annotate(ORGANIZATIONS, ("", objects::ORGANIZATION), &json!({ "oauth.genesys-operator.io/reconcile": "go on" })).await;
+        for name in &names {
+            world.settles(name).await;
+        }
+    });
+}
+
+#[test]
+fn a_suspended_object_tells_what_became_of_its_client_and_does_nothing() {
+    once(219, async |world| {
+        for name in ["removed", "disabled", "stopped"] {
+            settled(world, name, &json!({})).await;
+            world.declare(name, &json!({ "suspend": true }));
+            world.client_shows(name, "Reconciling=False/Suspended").await;
+            assert!(shows(&world.object(name).expect("there"), "Ready=True/Available"));
+        }
+        let before = world.platform_writes();
+        let removed = world.client_of("removed").id;
+        world.simulator.remove_client(&removed);
+        edit(world, "disabled", &json!({ "state": "disabled" }));
+        edit(world, "stopped", &json!({ "state": "inactive" }));
+        for (name, reason) in [("removed", "ClientMissing"), ("disabled", "ClientDisabled"), ("stopped", "DeactivatedOutside")] {
+            let object = world.client_shows(name, &format!("Ready=False/{reason}")).await;
+            assert!(message(&object, "Stalled").contains("spec.suspend is true"), "{}", message(&object, "Stalled"));
+        }
+        minutes(30).await;
+        assert_eq!(world.platform_writes(), before, "something was written while it was suspended");
+        edit(world, "disabled", &json!({ "state": "active" }));
+        world.client_shows("disabled", "Ready=True/Available").await;
+        edit(world, "stopped", &json!({ "state": "active" }));
+        for name in ["removed", "disabled", "stopped"] {
+            world.declare(name, &json!({}));
+            world.settles(name).await;
+        }
+        assert_ne!(world.client_of("removed").id, removed);
+    });
+}
+
+#[test]
+fn a_client_that_is_stopped_before_it_is_corrected_is_read_once() {
+    once(220, async |world| {
+        settled(world, "billing", &json!({})).await;
+        edit(world, "billing", &json!({ "name": "and renamed" }));
+        told(world, "billing", "displayName").await;
+        edit(world, "billing", &json!({ "state": "inactive" }));
+        let reads = calls(world, Operation::GetClient);
+        world.stalls("billing", "DeactivatedOutside", &["activate it"]).await;
+        assert!(calls(world, Operation::GetClient) <= reads + 1);
+        let read = calls(world, Operation::GetClient);
+        minutes(30).await;
+        assert_eq!(calls(world, Operation::GetClient), read, "it is read again and again");
+        assert_eq!(world.client_of("billing").state, ClientState::Inactive);
+        edit(world, "billing", &json!({ "state": "active" }));
+        world.settles("billing").await;
     });
 }
 

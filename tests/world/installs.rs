@@ -128,3 +128,39 @@ fn an_install_of_another_cluster_id_makes_nothing_anew() {
         world.goes(("team-b", "reports")).await;
     });
 }
+
+#[test]
+fn an_organization_whose_install_is_gone_is_taken_over_when_an_edit_stays_unread() {
+    once(Plan::new(243).with_events().flag("--watch-namespace=team-a"), async |world| {
+        furnish(world).await;
+        make_room(world);
+        let end = world.start_another(CLUSTER, &["--operator-namespace=other-operator", "--watch-namespace=team-b"]);
+        world.declare(("team-b", "reports"), &json!({}));
+        world.settles(("team-b", "reports")).await;
+        // While its install lives, edits are read by that one.
+        world.declare_organization(&json!({ "rotationDefaults": { "interval": "30d" } }));
+        tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+        let pin = |world: &World| world.organization().expect("there")["status"]["pin"]["install"].clone();
+        assert_eq!(pin(world), HOME);
+        world.kill();
+        tokio::time::sleep(Duration::from_secs(2 * 3600)).await;
+        assert_eq!(pin(world), HOME, "nothing waits to be read");
+        world.declare_organization(&json!({ "rotationDefaults": { "interval": "60d" } }));
+        tokio::time::sleep(Duration::from_secs(1800)).await;
+        assert_eq!(pin(world), HOME);
+        world.until("the takeover", |world| (pin(world) == OTHER_HOME).then_some(())).await;
+        world.organization_shows("Ready=True/Available").await;
+        assert!(world.list("events").iter().any(|event| event["reason"] == "PinTakenOver"));
+        let followed = |world: &World| world.object(("team-b", "reports"))?["status"]["rotation"]["next"].as_array().map(Vec::len);
+        world.until("the dates of the edited defaults", |world| followed(world).filter(|dates| *dates == 3)).await;
+        // The former one comes back, and leaves the status to the one that has it now.
+        world.start();
+        world.quiet_for(Duration::from_secs(700)).await;
+        let writes = world.writes();
+        tokio::time::sleep(Duration::from_secs(1500)).await;
+        assert_eq!((world.writes(), pin(world)), (writes, json!(OTHER_HOME)), "two installs write against each other");
+        world.remove(CLIENTS, ("team-b", "reports")).await;
+        world.goes(("team-b", "reports")).await;
+        end();
+    });
+}

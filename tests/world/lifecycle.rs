@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use genesys_cloud_simulator::{Fault, FaultKind, Operation};
+use genesys_cloud_simulator::{Fault, FaultKind, Operation, kubernetes};
+use genesys_oauth_operator::api;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
     objects::{self, TEAM},
+    process::OPERATOR,
     scenario::{once, scenario},
     world::Plan,
 };
@@ -123,5 +125,25 @@ fn an_install_for_one_namespace_works_no_other() {
         world.settles("billing").await;
         let other = world.object(("team-b", "billing")).expect("the object");
         assert!(other["status"].is_null() && world.clients_of(("team-b", "billing")).is_empty());
+    });
+}
+
+#[test]
+fn what_a_pass_that_was_repeated_tells_again_is_one_event() {
+    once(Plan::new(8).with_events(), async |world| {
+        world.declare("billing", &json!({}));
+        world.settles("billing").await;
+        tokio::time::sleep(std::time::Duration::from_secs(120)).await;
+        // The write that follows the Event meets somebody else's, twice.
+        let conflict = kubernetes::Fault::new(kubernetes::FaultKind::Conflict).verb(kubernetes::Verb::Update).user(OPERATOR);
+        world.kubernetes.plant(conflict.resource(api::GROUP, "genesysoauthclients").subresource("status").times(2));
+        world.simulator.edit_client(&world.client_of("billing").id, &json!({ "state": "disabled" })).expect("a client");
+        world.client_shows("billing", "Stalled=True/ClientDisabled").await;
+        assert!(world.no_fault_is_left(), "the conflicts struck");
+        let told: Vec<_> = world.list("events").into_iter().filter(|event| event["reason"] == "ClientDisabled").collect();
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(told[0]["series"].is_null(), "a retry told it again: {:#?}", told[0]);
+        world.simulator.edit_client(&world.client_of("billing").id, &json!({ "state": "active" })).expect("a client");
+        world.settles("billing").await;
     });
 }

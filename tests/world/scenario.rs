@@ -10,6 +10,7 @@ use genesys_cloud_simulator::{Call, kubernetes::LoggedRequest};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
+    metrics,
     rest::breaches,
     world::{Plan, World},
 };
@@ -143,7 +144,7 @@ async fn close(world: &World) {
     world.until_rotations_end().await;
     world.quiet_for(QUIET).await;
     let demand = |when: &str| {
-        let breaches = breaches(world);
+        let breaches: Vec<String> = breaches(world).into_iter().chain(metrics::faults(world)).collect();
         assert!(breaches.is_empty(), "{when}: {breaches:#?}");
     };
     demand("at rest");
@@ -157,4 +158,5 @@ async fn close(world: &World) {
     let written: Vec<_> = log.iter().rev().filter(|request| request.wrote).take(3).collect();
     assert_eq!(world.writes(), before, "a second operator writes; the last writes were {written:#?}");
     demand("under a second operator");
+    assert_eq!(metrics::leftovers(world), [""; 0], "under a second operator");
 }

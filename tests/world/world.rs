@@ -14,7 +14,7 @@ use genesys_oauth_operator::{
     api,
     controller::{Clients, context::Chance},
     marker::{Marker, Owner},
-    observability::events::Audience,
+    observability::{events::Audience, metrics::Metrics},
     run::{self, Parts, StartError},
     settings::Settings,
 };
@@ -133,6 +133,8 @@ impl From<u64> for Plan {
 pub struct Operator {
     /// Its ways to both APIs.
     pub process: Arc<Process>,
+    /// What it shows of itself.
+    pub metrics: Metrics,
     /// Resolves at its end.
     pub task: JoinHandle<Result<(), StartError>>,
 }
@@ -241,9 +243,10 @@ impl World {
         let flags = usual.into_iter().filter(said).chain(own.iter().copied());
         let settings = Settings::from_flags(flags).expect("the flags are taken");
         self.clusters.lock().unwrap_or_else(PoisonError::into_inner).extend(settings.cluster_id.clone());
-        let parts = Parts { clients, transport: process.clone(), chance, audience: self.audience, settings };
+        let metrics = Metrics::default();
+        let parts = Parts { clients, transport: process.clone(), chance, audience: self.audience, settings, metrics: metrics.clone() };
         let task = tokio::spawn(run::operate(parts, shutdown));
-        Operator { process, task }
+        Operator { process, metrics, task }
     }
 
     /// Whether a marker is one of an operator that was started here.
@@ -263,6 +266,12 @@ impl World {
     /// Whether the operator that was started last still runs.
     pub fn runs(&self) -> bool {
         self.lock().is_some()
+    }
+
+    /// What the operator that was started last shows at `/metrics`.
+    pub fn metrics(&self) -> String {
+        let metrics = self.lock().as_ref().expect("an operator runs").metrics.clone();
+        metrics.text().expect("metrics are text")
     }
 
     /// How many requests of this verb the operator made of the Kubernetes API so far.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     intent,
-    mint::{mint, show},
+    mint::{hands_over, mint, show},
     observation::{Observation, Organization},
     pass::Pass,
     plan::{AdoptedBy, Adopting, Again, Counts, Mint, MintCall},
@@ -29,6 +29,9 @@ pub async fn adopt(pass: &mut Pass<'_>, seen: &Observation, adopting: &Adopting)
     let Organization::Ready(_, session) = &seen.organization else { return Err(Error::Stale) };
     if let Err(error) = publish::try_secret(pass, seen, adopting.revision).await {
         return publish::cannot_store(pass, seen, error);
+    }
+    if hands_over(pass, seen) {
+        return Ok(());
     }
     let nonce = write_intent(pass, seen, session, adopting).await?;
     if !mark(pass, seen, session, &adopting.client, &nonce).await? {

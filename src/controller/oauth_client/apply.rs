@@ -19,7 +19,7 @@ pub async fn apply(pass: &mut Pass<'_>, seen: &mut Observation, plan: &Plan) -> 
     for step in &plan.steps {
         pass.moment.clone_from(&plan.moment);
         pass.again = Again::AtResync;
-        seen.work_as(class::of_step(step, seen));
+        seen.work_as(class::of_step(step, seen), &pass.context.memory);
         run(pass, seen, step).await?;
         again = again.or(pass.again);
         let said = pass.moment.take().filter(|said| plan.moment.as_ref() != Some(said));

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     api::{
         GenesysOAuthClient, GenesysOAuthClientStatus,
-        oauth_client::rotation_status::{RotationStep, Trigger},
+        oauth_client::{
+            DriftPolicy,
+            rotation_status::{RotationStep, Trigger},
+        },
     },
     genesys::Class,
 };
@@ -37,7 +40,7 @@ fn of_status(annotations: &BTreeMap<String, String>, status: &GenesysOAuthClient
 ///
 /// A pass that only looks costs no request as a rule: it does not wait behind those that do.
 #[must_use]
-pub fn at_the_gate(object: &GenesysOAuthClient) -> (Class, Purpose) {
+pub fn at_the_gate(object: &GenesysOAuthClient, shown: Shown) -> (Class, Purpose) {
     let none = GenesysOAuthClientStatus::default();
     let status = object.status.as_ref().unwrap_or(&none);
     if object.metadata.deletion_timestamp.is_some() {
@@ -50,9 +53,20 @@ pub fn at_the_gate(object: &GenesysOAuthClient) -> (Class, Purpose) {
         (Class::Create, Purpose::Create)
     } else if status.synced_generation != object.metadata.generation {
         (Class::Update, Purpose::Edit)
+    } else if object.spec.drift_policy == DriftPolicy::Correct && (shown == Shown::Otherwise || !status.drift.is_empty()) {
+        (Class::Update, Purpose::Other)
     } else {
         (Class::UrgentRotation, Purpose::Other)
     }
+}
+
+/// How the newest scan shows the published client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// As a pass saw it last, or not at all.
+    AsKnown,
+    /// Otherwise: somebody changed it.
+    Otherwise,
 }
 
 /// What a pass is for, where a person would like to know that it waits.
@@ -91,7 +105,8 @@ pub fn of_step(step: &Step, seen: &Observation) -> Class {
     match step {
         _ if before == Class::Emergency => before,
         Step::Retire | Step::EnterRetirement(..) => Class::Delete,
-        Step::Update => Class::Update,
+        // What nobody waits for never goes before what somebody waits for.
+        Step::Update | Step::Correct => Class::Update,
         _ if lost => before.min(Class::UrgentRotation),
         Step::Verify(_) if publication(&status) == Publication::Verified => Class::Update,
         _ => before.min(Class::Create),

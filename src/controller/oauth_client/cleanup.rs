@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
+    moments::HANDED_OVER,
     observation::{Organization, Readiness, known_ids, readiness},
     observe, observe_platform,
     pass::Pass,
@@ -134,6 +135,7 @@ fn show(pass: &mut Pass<'_>, obstacle: Obstacle) {
         Obstacle::Wait(wait, message) => (Some(Moment::Deleting(message)), Again::After(wait)),
         Obstacle::Blocked(message, way) => blocked(message, way),
         Obstacle::Platform(error) => match error.class() {
+            ErrorClass::Withheld => (Some(Moment::HandedOver), Again::After(HANDED_OVER)),
             ErrorClass::Throttled | ErrorClass::Unavailable => (
                 Some(Moment::Deleting(format!("the platform can't be worked now: {}", error.cause()))),
                 error.retry_after().map_or(Again::Backoff, Again::After),
@@ -153,7 +155,7 @@ fn refuses(error: &genesys::Error) -> bool {
         genesys::Error::Refused(error) => matches!(error.status, 401 | 403),
         genesys::Error::Unknown { status, .. } => status.is_none_or(|status| status >= 500),
         genesys::Error::NotSent { .. } | genesys::Error::PlatformDown(_) | genesys::Error::Credential(_) => true,
-        genesys::Error::BudgetExhausted { .. } => false,
+        genesys::Error::BudgetExhausted { .. } | genesys::Error::Withheld(_) => false,
     }
 }
 
@@ -166,6 +168,9 @@ fn may_let_go(pass: &Pass<'_>, organization: &Organization, obstacle: &Obstacle)
     };
     let now = Instant::now();
     let since = pass.remember(|memory| {
+        if matches!(obstacle, Obstacle::Platform(genesys::Error::Withheld(_))) {
+            return memory.deletion_refused_since;
+        }
         memory.deletion_refused_since = if refusing { memory.deletion_refused_since.or(Some(now)) } else { None };
         memory.deletion_refused_since
     });

@@ -22,9 +22,6 @@ use crate::{
     marker::Marker,
 };
 
-/// How soon a correction is tried again that found the client otherwise than the scan showed it.
-const ANOTHER_LOOK: Duration = Duration::from_secs(60);
-
 /// Undoes what was changed.
 pub async fn correct(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
     let (Organization::Ready(_, session), Some(Ok(declared)), Some(id)) =
@@ -47,9 +44,10 @@ pub async fn correct(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Erro
     };
     let foreign = client.description.as_deref().and_then(Marker::parse).is_some_and(|marker| marker.owner != seen.owner);
     if foreign || seen.is_stopped(&client) {
-        // The next scan shows it too, and then a person is asked.
+        // The next pass asks a person, and until a scan shows the client nobody reads it again.
         pass.sighted = None;
-        pass.again = Again::After(ANOTHER_LOOK);
+        pass.remember(|memory| memory.in_the_way = Some((Instant::now(), client)));
+        pass.again = Again::After(Duration::ZERO);
         return Ok(());
     }
     let marker = marker_of(pass, seen, client.description.as_deref());

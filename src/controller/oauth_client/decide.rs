@@ -176,6 +176,9 @@ fn suspended(seen: &Observation) -> Option<Plan> {
     } else {
         return None;
     };
+    if let Some(told) = lost_while_suspended(seen, &message) {
+        return Some(told);
+    }
     let status = seen.status();
     let applied = match &seen.comparison {
         Some(comparison) => comparison.drift.is_empty(),
@@ -183,6 +186,21 @@ fn suspended(seen: &Observation) -> Option<Plan> {
     };
     let edit = if applied { Edit::Applied } else { Edit::Waiting };
     Some(Plan::wait(Moment::Suspended(edit, message), Again::AtResync))
+}
+
+/// A credential whose client is gone or stopped works for nobody: that is told, and nothing is done about it while the object is suspended.
+fn lost_while_suspended(seen: &Observation, suspended: &str) -> Option<Plan> {
+    let found = client_in_the_way(seen)?;
+    let (reason, message) = match found.moment? {
+        Moment::Stalled(reason, message) => (reason, message),
+        Moment::ClientMissing(_) => {
+            let id = seen.status().client_id.unwrap_or_default();
+            (Reason::ClientMissing, format!("client {id} is gone from the platform, and no other one is created meanwhile"))
+        }
+        _ => return None,
+    };
+    let again = if found.again == Again::AtResync { Again::AtResync } else { Again::After(HELD_LOOK) };
+    Some(Plan::wait(Moment::Stalled(reason, format!("{message}; {suspended}")), again))
 }
 
 fn foreign_secret(seen: &Observation) -> Option<Plan> {

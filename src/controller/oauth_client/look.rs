@@ -35,11 +35,15 @@ pub async fn at_snapshot(
         session.scanner.begun_at_or_after(seen.instant).await?;
         seen.scanned_for = Some(token);
     }
-    seen.held = session.survey.holds();
+    seen.held = session.survey.holds(&seen.ownership.uid, seen.memory.missing_since);
+    if session.survey.wants_a_scan(session.scanner.last().map(|scan| scan.begun)) {
+        context.sessions.surveyed();
+    }
     let Some(snapshot) = session.snapshot() else { return Ok(()) };
     seen.listed = snapshot.tells(&seen.memory, id, seen.times.window);
-    if seen.memory.missing_since.is_some_and(|since| since >= snapshot.begun()) {
-        // A read found it gone after the scan was begun.
+    let found_in_the_way = seen.memory.in_the_way.as_ref().map(|(at, _)| *at);
+    if seen.memory.missing_since.max(found_in_the_way).is_some_and(|since| since >= snapshot.begun()) {
+        // A read found it gone, or in the way, after the scan was begun.
         seen.listed = Listed::NotTold;
     }
     let Listed::Present(_, sight) = &seen.listed else { return Ok(()) };
@@ -50,7 +54,7 @@ pub async fn at_snapshot(
     };
     let instant = seen.instant;
     seen.memory = context.memory.remember(&seen.ownership.uid, |memory| {
-        (memory.missing_since, memory.gone) = (None, None);
+        (memory.missing_since, memory.gone, memory.in_the_way) = (None, None, None);
         if modified {
             // Somebody else wrote it, and may have reset its secret: that costs one verification.
             memory.verify_again = Some(instant);

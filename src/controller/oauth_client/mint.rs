@@ -50,9 +50,8 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
             return Ok(());
         }
     };
-    if !pass.context.tenure.covers(seen.times.call) {
-        // The lease ends before the answer could come: no intent is begun that another replica would have to recover.
-        return Err(Error::Stale);
+    if hands_over(pass, seen) {
+        return Ok(());
     }
     if let Err(error) = try_secrets(pass, seen, mint).await {
         return cannot_store(pass, seen, mint, error).await;
@@ -81,6 +80,15 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
             Ok(())
         }
     }
+}
+
+/// Whether this process must begin no intent, which another one would have to recover; the pass then ends.
+pub fn hands_over(pass: &mut Pass<'_>, seen: &Observation) -> bool {
+    let why = pass.context.hands_over(seen.times.call);
+    if let Some(why) = why {
+        show(pass, &genesys::Error::Withheld(why));
+    }
+    why.is_some()
 }
 
 /// Where the object stands while a credential is on its way; a rotation by Replace leaves it where it is.
@@ -321,7 +329,8 @@ async fn refused(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: &g
     let transient = full || error.class().is_transient() || matches!(error.class(), genesys::ErrorClass::Credential);
     let rotating = pass.rotates_unseen();
     let regenerates = current_rotation(&pass.status).is_some_and(|current| current.strategy == RotationStrategy::Regenerate) && !recovering;
-    if rotating || (regenerates && !error.is_not_found()) {
+    let withheld = error.class() == genesys::ErrorClass::Withheld;
+    if !withheld && (rotating || (regenerates && !error.is_not_found())) {
         pass.moment = None;
         pass.note(if full { no_room() } else { error.cause() });
     }
@@ -357,7 +366,7 @@ async fn refused(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, error: &g
 pub fn show(pass: &mut Pass<'_>, error: &genesys::Error) {
     let (moment, again) = moment_of_error(error, &pass.status);
     pass.again = again;
-    if pass.rotates_unseen() {
+    if pass.rotates_unseen() && moment != Moment::HandedOver {
         // What hinders a rotation says nothing of the credential in force.
         pass.moment = None;
         pass.note(error.cause());

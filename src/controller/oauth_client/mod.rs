@@ -47,8 +47,9 @@ use futures::{StreamExt as _, future::BoxFuture};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
+    core::DeserializeGuard,
     runtime::{
-        Controller, controller,
+        controller,
         reflector::{ObjectRef, Store},
         watcher,
     },
@@ -60,9 +61,9 @@ use super::{
     context::Context,
     error::Error,
     fleet::{counted::News, followers::Followers},
-    rotation_policy,
+    watch,
 };
-use crate::api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, MANAGED_BY_LABEL};
+use crate::api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy, MANAGED_BY_LABEL};
 
 /// Whose objects a controller works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,20 +76,20 @@ pub enum Scope {
 
 /// Runs the controller of a scope until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: Stop) {
-    let api = reconcile::api(&clients.watches, &scope);
     // Without a limit here: each organization has its own, so that none waits for another (`gate`).
-    let mut controller = Controller::new(api, watcher::Config::default());
+    let api = watch::of_scope::<GenesysOAuthClient>(&clients.watches, &scope);
+    let mut controller = watch::controller(api, watcher::Config::default(), &context);
     let store = controller.store();
     context.fleet.add(store.clone());
     let (by_policy, seen) = (store.clone(), store.clone());
     // A write of counts wakes no client: counts change because clients were worked.
     let (organization_news, policy_news) = (News::default(), News::default());
-    let organizations: Api<GenesysOrganization> = Api::all(clients.watches.clone());
+    let organizations: Api<DeserializeGuard<GenesysOrganization>> = Api::all(clients.watches.clone());
     let mut selected = watcher::Config::default();
     if let Some(selector) = &context.settings.organizations {
         selected = selected.labels(selector);
     }
-    controller = controller.watches(organizations, selected, move |organization| {
+    controller = controller.watches_stream(watch::changes(organizations, selected), move |organization: GenesysOrganization| {
         let concerned = if organization_news.concern_clients(&organization) { store.state() } else { vec![] };
         let name = organization.metadata.name.unwrap_or_default();
         concerned
@@ -97,8 +98,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
             .map(|object| ObjectRef::from_obj(&*object))
             .collect::<Vec<_>>()
     });
-    let policies = rotation_policy::policies(&clients.watches, &scope);
-    controller = controller.watches(policies, watcher::Config::default(), move |policy| {
+    let policies = watch::of_scope(&clients.watches, &scope);
+    controller = controller.watches_stream(watch::changes(policies, watcher::Config::default()), move |policy: GenesysRotationPolicy| {
         let concerned = if policy_news.concern_clients(&policy) { by_policy.state() } else { vec![] };
         let (name, namespace) = (policy.metadata.name.unwrap_or_default(), policy.metadata.namespace);
         let follows = |object: &GenesysOAuthClient| {

@@ -46,6 +46,9 @@ pub fn moment_of_facts(status: &GenesysOAuthClientStatus, generation: Option<i64
 /// How often an object that waits for room looks whether there is some; it costs no request.
 pub const ROOM_LOOK: Duration = Duration::from_secs(60);
 
+/// How soon a process goes on that kept a call back and did not end: its lease was renewed meanwhile.
+pub const HANDED_OVER: Duration = Duration::from_secs(3);
+
 /// What keeps a client from being created in an organization that is full.
 #[must_use]
 pub fn no_room() -> String {
@@ -74,6 +77,7 @@ pub fn moment_of_error(error: &genesys::Error, status: &GenesysOAuthClientStatus
             stalled(Reason::PermissionMissing, format!("the operator's own client may not do this: {cause}.{named}"))
         }
         ErrorClass::NotFound => stalled(Reason::PlatformRejected, cause),
+        ErrorClass::Withheld => (Moment::HandedOver, Again::After(HANDED_OVER)),
         ErrorClass::Rejected => match error.code() {
             Some("bad.client.role") => stalled(
                 Reason::RoleNotGrantable,

@@ -25,7 +25,7 @@ use crate::{
         rotation_policy::RotationStrategy,
     },
     controller::{
-        memory::Recollection,
+        memory::{Memory, Recollection},
         sessions::Session,
         snapshot::{Listed, Sight},
     },
@@ -211,10 +211,12 @@ pub enum Readiness {
 }
 
 impl Observation {
-    /// From now on the platform's calls wait as part of work of this class.
-    pub fn work_as(&mut self, class: Class) {
+    /// From now on the platform's calls wait as part of work of this class, which others may find in the memory.
+    pub fn work_as(&mut self, class: Class, memory: &Memory) {
         if let Organization::Ready(_, session) = &mut self.organization {
-            *session = session.for_work(Work::new(class, &self.ownership.namespace));
+            let work = Work::new(class, &self.ownership.namespace);
+            memory.remember(&self.ownership.uid, |memory| memory.urgency = Some(work.urgency.clone()));
+            *session = session.for_work(work);
         }
     }
 

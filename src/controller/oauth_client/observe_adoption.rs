@@ -54,7 +54,7 @@ pub async fn look(
         Some(Ok(_)) if adopt::obstacle(seen, &adoption).is_some() => AdoptedSecret::NotTried,
         Some(Ok(secret)) => {
             let credential = ClientCredential { client_id: wanted.client_id.clone(), client_secret: secret.clone() };
-            let found = probe(&session.platform, &credential, platform_grant(local.grant), &session.organization_id).await;
+            let found = probe(&session.platform, &credential, platform_grant(local.grant), &session.organization_id).await?;
             AdoptedSecret::Tried(secret, found)
         }
     };
@@ -156,7 +156,7 @@ pub async fn offered(
         },
         Some(client_secret) => {
             let credential = ClientCredential { client_id: wanted.clone(), client_secret: client_secret.clone() };
-            probe(&session.platform, &credential, platform_grant(seen.object.spec.grant_type), &session.organization_id).await
+            probe(&session.platform, &credential, platform_grant(seen.object.spec.grant_type), &session.organization_id).await?
         }
     };
     match found {

@@ -120,7 +120,7 @@ pub async fn far(context: &Context, near: Near) -> Observation {
     if matches!(seen.organization, Organization::Ready(..)) && !seen.object.spec.suspend {
         seen.turn = turn(context, &seen);
     }
-    seen.work_as(class::before_the_plan(&seen));
+    seen.work_as(class::before_the_plan(&seen), &context.memory);
     let session = match &seen.organization {
         Organization::Ready(_, session) => Some(session.clone()),
         _ => None,
@@ -260,6 +260,8 @@ async fn ask_platform(
         } else if (edited && !suspended_in_sight) || lost || missing || seen.turn == Turn::Granted {
             seen.client = read_client(context, session, &seen.ownership.uid, id).await?;
             seen.memory = context.memory.recall(&seen.ownership.uid);
+        } else if let Some((_, client)) = seen.memory.in_the_way.as_ref().filter(|(_, client)| client.id == *id) {
+            seen.client = ClientView::Present(client.clone());
         }
         seen.comparison = look::compare(session, seen, &status);
         if edited {
@@ -274,7 +276,7 @@ async fn ask_platform(
 pub async fn read_client(context: &Context, session: &Session, uid: &str, id: &str) -> Result<ClientView, genesys::Error> {
     match session.platform.get_client(id).await {
         Ok(client) => {
-            context.memory.remember(uid, |memory| (memory.missing_since, memory.gone) = (None, None));
+            context.memory.remember(uid, |memory| (memory.missing_since, memory.gone, memory.in_the_way) = (None, None, None));
             Ok(ClientView::Present(Box::new(client)))
         }
         Err(error) if error.is_not_found() => {

@@ -70,8 +70,10 @@ async fn write_integrations(
         Ok(Some((reason, message))) => stalled(pass, reason, message),
         Err(error) => {
             let (moment, again) = moment_of_error(&error, &pass.status);
-            pass.note(format!("an integration credential could not be written yet: {}", error.cause()));
-            pass.moment = matches!(moment, Moment::Stalled(..)).then_some(moment);
+            if moment != Moment::HandedOver {
+                pass.note(format!("an integration credential could not be written yet: {}", error.cause()));
+            }
+            pass.moment = matches!(moment, Moment::Stalled(..) | Moment::HandedOver).then_some(moment);
             pass.again = again;
         }
     }

@@ -199,6 +199,7 @@ impl<'a> Pass<'a> {
         object.status = Some(self.status.clone());
         object.metadata.managed_fields = None;
         let written = replace_status(&self.api, &object).await?;
+        self.context.metrics.passes.written(self.object.status.as_ref(), &self.status);
         self.accept(written);
         Ok(())
     }
@@ -252,7 +253,10 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub fn shown_moment(&self) -> Moment {
         let name = self.object.secret_name();
-        self.moment.clone().unwrap_or_else(|| match self.sight {
+        // What was seen of an edit is told, also where nothing could be done about it.
+        let edited = self.status.synced_generation != self.object.metadata.generation && self.object.metadata.deletion_timestamp.is_none();
+        let moment = self.moment.clone().filter(|moment| !(edited && *moment == Moment::HandedOver));
+        moment.unwrap_or_else(|| match self.sight {
             status::Sight::Lost if self.replaces() => {
                 Moment::SecretMissing(format!("Secret {name:?} is written anew when another client's credential is proven"))
             }

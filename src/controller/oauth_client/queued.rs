@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::controller::Action};
 
 use super::{
-    class::{Purpose, at_the_gate},
+    class::{Purpose, Shown, at_the_gate},
     pass::Pass,
     reconcile::reconcile,
     status::{Delay, Moment},
@@ -16,10 +16,11 @@ use crate::{
     controller::{
         context::Context,
         error::Error,
-        gate::{Outside, Place},
+        gate::{Closed, Kept, Outside, Place},
         sessions::Standing,
     },
-    genesys::Work,
+    genesys::{Class, Work},
+    observability::metrics::passes::Controller,
 };
 
 /// How long a pass waits before it is worth a word.
@@ -36,22 +37,65 @@ pub async fn in_turn(
     latest: impl Fn() -> Option<Arc<GenesysOAuthClient>>,
 ) -> Result<Action, Error> {
     let organization = &object.spec.organization_ref.name;
-    let (class, purpose) = at_the_gate(&object);
+    let (class, purpose) = at_the_gate(&object, shown(&object, &context));
     let work = Work::new(class, &object.namespace().unwrap_or_default());
     let (_place, object) = match context.gates.enter(organization, &work) {
         Ok(place) => (place, object),
-        Err(mut outside) => {
+        Err(Kept::Outside(mut outside)) => {
             let ahead = outside.ahead;
             let place = tokio::select! {
                 biased;
                 place = &mut outside => place,
                 () = announce(&object, &context, &work, purpose, ahead) => until_let_in(outside, &context, work, &latest).await,
             };
-            (place, latest().unwrap_or(object))
+            match place {
+                Ok(place) => (place, latest().unwrap_or(object)),
+                Err(Closed) => return Ok(Action::await_change()),
+            }
         }
+        // No pass begins any more: the next process looks at every object at its start.
+        Err(Kept::Closed) => return Ok(Action::await_change()),
     };
     // Made only now: a pass is large, and thousands may wait.
-    Box::pin(reconcile(object, context)).await
+    let pass = context.metrics.passes.timed(Controller::OAuthClient, Box::pin(reconcile(object, context.clone())));
+    tokio::select! {
+        biased;
+        result = pass => result,
+        () = hasten(&context, &latest) => Ok(Action::await_change()),
+    }
+}
+
+/// As long as a pass is under way whose object got an emergency meanwhile, its calls go before all others: the emergency's own pass comes after it.
+async fn hasten(context: &Context, latest: &impl Fn() -> Option<Arc<GenesysOAuthClient>>) {
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let Some(object) = latest() else { continue };
+        if at_the_gate(&object, Shown::AsKnown).0 != Class::Emergency {
+            continue;
+        }
+        let urgency = context.memory.look(&object.uid().unwrap_or_default(), |memory| memory?.urgency.clone());
+        if urgency.is_some_and(|urgency| urgency.raise(Class::Emergency))
+            && let Standing::Ready(session) = context.sessions.standing(&object.spec.organization_ref.name)
+        {
+            session.platform.budget().reorder();
+        }
+    }
+}
+
+/// How the newest scan shows the object's client, for a pass that was not let in yet.
+fn shown(object: &GenesysOAuthClient, context: &Context) -> Shown {
+    let Standing::Ready(session) = context.sessions.standing(&object.spec.organization_ref.name) else { return Shown::AsKnown };
+    let (Some(snapshot), Some(id)) = (session.snapshot(), object.status.as_ref().and_then(|status| status.client_id.as_ref())) else {
+        return Shown::AsKnown;
+    };
+    let window = context.settings.consistency_window.as_duration();
+    let known = context.memory.look(&object.uid().unwrap_or_default(), |memory| {
+        memory.filter(|memory| snapshot.counts(memory, id, window)).and_then(|memory| memory.sights.get(id)?.print)
+    });
+    match (known, snapshot.get(id)) {
+        (Some(known), Some((_, print))) if known != print => Shown::Otherwise,
+        _ => Shown::AsKnown,
+    }
 }
 
 /// Waits outside, and goes before others as soon as the object has something more urgent: an emergency, a deletion.
@@ -60,7 +104,7 @@ async fn until_let_in(
     context: &Context,
     mut work: Work,
     latest: &impl Fn() -> Option<Arc<GenesysOAuthClient>>,
-) -> Place {
+) -> Result<Place, Closed> {
     loop {
         tokio::select! {
             biased;
@@ -68,12 +112,13 @@ async fn until_let_in(
             () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
         let Some(object) = latest() else { continue };
-        let (class, _) = at_the_gate(&object);
+        let (class, _) = at_the_gate(&object, shown(&object, context));
         if class < work.urgency.class() {
             work = Work::new(class, &work.namespace);
             match context.gates.enter(&object.spec.organization_ref.name, &work) {
-                Ok(place) => return place,
-                Err(further) => outside = further,
+                Ok(place) => return Ok(place),
+                Err(Kept::Outside(further)) => outside = further,
+                Err(Kept::Closed) => return Err(Closed),
             }
         }
     }

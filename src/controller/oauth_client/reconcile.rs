@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Api, ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
+use kube::{ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
 use tokio::time::Instant;
 
 use super::{
@@ -264,13 +264,4 @@ pub fn error_policy(object: &GenesysOAuthClient, error: &Error, context: &Contex
     });
     tracing::warn!(object = %object.name_any(), namespace = object.namespace(), reason = error.reason(), %error, wait = ?wait, "the pass failed");
     Action::requeue(wait)
-}
-
-/// The objects of a namespace, or of all.
-#[must_use]
-pub fn api(client: &kube::Client, scope: &super::Scope) -> Api<GenesysOAuthClient> {
-    match scope {
-        super::Scope::Cluster => Api::all(client.clone()),
-        super::Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    }
 }

@@ -15,7 +15,7 @@ use crate::{
         oauth_client::{DeletionTime, RetiringClient, RetiringState},
     },
     controller::{error::Error, sessions::Session},
-    genesys::{self, ClientState, OAuthClient},
+    genesys::{self, ClientState, ErrorClass, OAuthClient},
     marker::Marker,
 };
 
@@ -122,6 +122,10 @@ fn step_to(pass: &mut Pass<'_>, id: &str, state: RetiringState) {
 }
 
 fn failed(pass: &mut Pass<'_>, id: &str, error: &genesys::Error) {
+    if error.class() == ErrorClass::Withheld {
+        super::mint::show(pass, error);
+        return;
+    }
     tracing::warn!(client = %id, %error, "a surplus client could not be retired yet");
     pass.again = Again::Backoff;
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     decide::MOST_RETIRING,
+    mint::show,
     observation::{ClientView, Observation, Organization, SecretView, current_rotation},
     observe_platform::read_client,
     overlap,
@@ -98,7 +99,14 @@ async fn prove(
     let Some(secret) = credential.client_secret.clone() else { return Ok(false) };
     let tried = ClientCredential { client_id: credential.client_id.clone(), client_secret: secret };
     let now = Instant::now();
-    match probe(&session.platform, &tried, platform_grant(seen.object.spec.grant_type), &session.organization_id).await {
+    let found = match probe(&session.platform, &tried, platform_grant(seen.object.spec.grant_type), &session.organization_id).await {
+        Ok(found) => found,
+        Err(error) => {
+            show(pass, &error);
+            return Ok(false);
+        }
+    };
+    match found {
         Probe::Proven => {
             pass.remember(|memory| {
                 memory.next_proven = Some((revision, now));

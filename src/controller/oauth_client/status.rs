@@ -43,6 +43,8 @@ pub enum Moment {
     Deleting(String),
     /// The object can't be deleted without a person.
     DeletionBlocked(String),
+    /// This process kept a call back that it or the next one makes: all stands as it stood.
+    HandedOver,
 }
 
 /// What an edit waits for.
@@ -141,22 +143,21 @@ fn set(status: Status, reason: Reason, message: impl Into<String>) -> Cell {
     Cell::Set(status, reason, message.into())
 }
 
+/// What was found out, else another cell.
+fn said(words: Option<&Words>, otherwise: Cell) -> Cell {
+    words.map_or(otherwise, |(status, reason, message)| set(*status, *reason, message))
+}
+
 fn keep_expiring(facts: &Facts) -> Cell {
     match facts.publication {
         Publication::Never => set(Status::False, Reason::NotIssued, "no credential was issued yet"),
-        _ => match &facts.expiring {
-            Some((status, reason, message)) => set(*status, *reason, message),
-            None => Cell::Keep(Status::False, Reason::NoPolicy, NO_POLICY),
-        },
+        _ => said(facts.expiring.as_ref(), Cell::Keep(Status::False, Reason::NoPolicy, NO_POLICY)),
     }
 }
 
 /// `Rotating` as the facts say, or as it was.
 fn keep_rotating(facts: &Facts) -> Cell {
-    match &facts.rotating {
-        Some((status, reason, message)) => set(*status, *reason, message),
-        None => Cell::Keep(Status::False, Reason::Idle, IDLE),
-    }
+    said(facts.rotating.as_ref(), Cell::Keep(Status::False, Reason::Idle, IDLE))
 }
 
 /// `Rotating` where none can be under way but one that was started before.
@@ -180,10 +181,7 @@ fn scope_until_stale(facts: &Facts) -> Cell {
 
 /// `Synced` of an object whose edits were applied.
 fn synced(facts: &Facts) -> Cell {
-    match &facts.drifted {
-        Some((status, reason, message)) => set(*status, *reason, message),
-        None => set(Status::True, Reason::Matches, "the platform matches spec"),
-    }
+    said(facts.drifted.as_ref(), set(Status::True, Reason::Matches, "the platform matches spec"))
 }
 
 const KEEP_DRIFT: Cell = Cell::Keep(Status::Unknown, Reason::NotScanned, NOT_SCANNED);
@@ -258,15 +256,9 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
         Moment::Settled => [
             ready(facts),
             synced(facts),
-            match &facts.expiring {
-                Some((status, reason, message)) => set(*status, *reason, message),
-                None => set(F, R::NoPolicy, NO_POLICY),
-            },
+            said(facts.expiring.as_ref(), set(F, R::NoPolicy, NO_POLICY)),
             scope(facts),
-            match &facts.rotating {
-                Some((status, reason, message)) => set(*status, *reason, message),
-                None => idle(),
-            },
+            said(facts.rotating.as_ref(), idle()),
             set(F, R::Done, DONE),
             not_stalled(),
         ],
@@ -363,6 +355,18 @@ fn row(moment: &Moment, facts: &Facts) -> [Cell; 7] {
             set(F, R::Stalled, "a person must act: see Stalled"),
             set(T, R::DeletionBlocked, message),
         ],
+        Moment::HandedOver => {
+            let begun = |status, reason| Cell::Keep(status, reason, "the operator begins");
+            [
+                if facts.sight == Sight::Whole { begun(F, R::Creating) } else { ready(facts) },
+                begun(F, R::Creating),
+                begun(F, R::NotIssued),
+                KEEP_DRIFT,
+                Cell::Keep(F, R::Idle, IDLE),
+                begun(T, R::Creating),
+                Cell::Keep(F, R::None, NONE),
+            ]
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use kube::runtime::events::EventType;
 use tokio::time::Instant;
 
 use super::{
+    mint::show,
     moments::publication,
     observation::{ClientView, Observation, Organization, SecretView},
     observe_platform::read_client,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     api::condition::Reason,
     controller::{error::Error, sessions::Session},
-    genesys::{ClientCredential, ClientState, Probe, probe},
+    genesys::{ClientCredential, ClientState, ErrorClass, Probe, probe},
     secret::Credential,
 };
 
@@ -36,6 +37,10 @@ pub async fn verify(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
                 not_active(pass, seen, &view);
                 return Ok(());
             }
+            Err(error) if error.class() == ErrorClass::Withheld => {
+                show(pass, &error);
+                return Ok(());
+            }
             Err(error) => Probe::Undecided { reason: error.cause() },
         },
         Some(secret) => {
@@ -47,7 +52,13 @@ pub async fn verify(pass: &mut Pass<'_>, seen: &Observation, credential: &Creden
                 return Ok(());
             }
             let credential = ClientCredential { client_id: credential.client_id.clone(), client_secret: secret.clone() };
-            probe(&session.platform, &credential, platform_grant(seen.object.spec.grant_type), &session.organization_id).await
+            match probe(&session.platform, &credential, platform_grant(seen.object.spec.grant_type), &session.organization_id).await {
+                Ok(found) => found,
+                Err(error) => {
+                    show(pass, &error);
+                    return Ok(());
+                }
+            }
         }
     };
     match found {

@@ -7,6 +7,8 @@ pub mod preflight;
 pub mod reconcile;
 pub mod status;
 pub mod survey;
+pub mod takeover;
+pub mod verdict;
 
 use std::sync::Arc;
 
@@ -14,24 +16,25 @@ use futures::{StreamExt as _, future::BoxFuture, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
-    core::PartialObjectMeta,
-    runtime::{Controller, controller, reflector::ObjectRef, watcher},
+    core::{DeserializeGuard, PartialObjectMeta},
+    runtime::{controller, reflector::ObjectRef, watcher},
 };
 use tracing::Instrument as _;
 
-use super::{Clients, Stop, context::Context, error::Error};
-use crate::api::GenesysOrganization;
+use super::{Clients, Stop, context::Context, error::Error, watch};
+use crate::{api::GenesysOrganization, observability::metrics::passes::Controller as Kind};
 
 /// Runs the controller until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
-    let api: Api<GenesysOrganization> = Api::all(clients.watches.clone());
+    let api: Api<DeserializeGuard<GenesysOrganization>> = Api::all(clients.watches.clone());
     let mut selected = watcher::Config::default();
     if let Some(selector) = &context.settings.organizations {
         selected = selected.labels(selector);
     }
     // Without a limit: an organization that hangs must not keep another one waiting.
-    let controller = Controller::new(api, selected);
+    let controller = watch::controller(api, selected, &context);
     let store = controller.store();
+    context.metrics.add_organizations(store.clone());
     // The operator's own namespace, metadata only: a corrected credential is seen at once.
     let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(clients.watches.clone(), &context.settings.operator_namespace);
     let by_secret = store.clone();
@@ -47,7 +50,9 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
     });
     let pass = |object: Arc<GenesysOrganization>, context: Arc<Context>| {
         let span = tracing::info_span!("organization", name = object.metadata.name.as_deref().unwrap_or_default());
-        Box::pin(reconcile::reconcile(object, context).instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
+        let metrics = context.metrics.clone();
+        let timed = async move { metrics.passes.timed(Kind::Organization, Box::pin(reconcile::reconcile(object, context))).await };
+        Box::pin(timed.instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
     };
     let on_error =
         |object: Arc<GenesysOrganization>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
@@ -71,7 +76,10 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
             };
             async move {
                 match (gone, result) {
-                    (Some(name), _) => context.sessions.forget(&name),
+                    (Some(name), _) => {
+                        context.sessions.forget(&name);
+                        context.metrics.calls.forget(&name);
+                    }
                     (None, Err(controller::Error::QueueError(error))) => {
                         tracing::warn!(%error, "a watch of the organizations failed; it is begun again");
                     }

@@ -1,10 +1,14 @@
 //! Which install of which cluster works an organization, as its status pins it. Pure; a pin is written along with the status, by compare-and-swap.
 //!
-//! It is released by a person or with the object. Until installs have leases, none takes over from another by itself: a pin that expired by a clock
-//! would have to be renewed, and a settled cluster writes nothing.
+//! It is released by a person or with the object. A pin that expired by a clock would have to be renewed, and a settled cluster writes nothing: so
+//! the install that it names is taken for gone when it leaves an edit or a request of a person unread for an hour, and one that works takes over.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::{
-    api::{GenesysOrganization, organization::Pin},
+    api::{GenesysOrganization, RECONCILE_ANNOTATION, organization::Pin},
     marker::Owner,
     settings::Settings,
 };
@@ -16,6 +20,40 @@ pub enum Pinned {
     Ours,
     /// Another install's: it keeps the status, and both work their own clients.
     OtherInstall,
+}
+
+/// How long the install that keeps an organization may leave something unread; another replica of it takes seconds.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// Something that the install which keeps an organization has not read yet, as this process first saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// What that install read last: a generation, and a request.
+    read: (Option<i64>, Option<String>),
+    since: Instant,
+}
+
+/// What the install that keeps an organization leaves unread; none: it has read everything.
+#[must_use]
+pub fn unread(object: &GenesysOrganization, before: Option<Unread>, now: Instant) -> Option<Unread> {
+    let status = object.status.as_ref()?;
+    let asked = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(RECONCILE_ANNOTATION));
+    let asked = asked.filter(|token| !token.is_empty()).map(|token| token.chars().take(256).collect::<String>());
+    let handled = &status.last_handled_reconcile_request;
+    if status.observed_generation == object.metadata.generation && (asked.is_none() || asked == *handled) {
+        return None;
+    }
+    let read = (status.observed_generation, handled.clone());
+    // It lives as long as it reads anything.
+    Some(before.filter(|before| before.read == read).unwrap_or(Unread { read, since: now }))
+}
+
+impl Unread {
+    /// Whether that install is taken for gone.
+    #[must_use]
+    pub fn is_abandoned(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= ABANDONED
+    }
 }
 
 /// The cluster to which an organization is pinned, if it is not this one: under this one's id the clients would not be found.
@@ -53,6 +91,29 @@ mod tests {
             "spec": { "region": "eu-central-1", "credentialsSecretRef": { "name": "acme" } }, "status": { "pin": pin },
         }))
         .expect("an organization")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_install_that_reads_nothing_for_an_hour_is_taken_for_gone() {
+        let object = |generation: i64, observed: i64, asked: &str| {
+            let mut object = object(&json!({ "clusterId": "c", "install": "other" }));
+            object.metadata.generation = Some(generation);
+            object.metadata.annotations = Some([(RECONCILE_ANNOTATION.to_owned(), asked.to_owned())].into());
+            let status = object.status.as_mut().expect("a status");
+            (status.observed_generation, status.last_handled_reconcile_request) = (Some(observed), Some("one".to_owned()));
+            object
+        };
+        let start = Instant::now();
+        let later = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        assert_eq!(unread(&object(1, 1, "one"), None, start), None, "it has read everything");
+        for waiting in [object(2, 1, "one"), object(1, 1, "two")] {
+            let first = unread(&waiting, None, start).expect("something is unread");
+            let still = unread(&waiting, Some(first), later(59)).expect("still");
+            assert!(!still.is_abandoned(later(59)) && still.is_abandoned(later(60)));
+        }
+        let first = unread(&object(2, 1, "one"), None, start);
+        let slow = unread(&object(4, 3, "one"), first, later(60)).expect("another edit");
+        assert!(!slow.is_abandoned(later(60)), "it reads, if slowly");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
+use kube::{Api, ResourceExt as _, core::DeserializeGuard, runtime::controller::Action, runtime::events::EventType};
 use tokio::time::Instant;
 
 use super::{
@@ -12,6 +12,8 @@ use super::{
     preflight::preflight,
     status::{Login, Verdict, set_all_conditions},
     survey::{self, Survey},
+    takeover,
+    verdict::{place, stalled, verdict_of},
 };
 use crate::{
     api::{
@@ -24,12 +26,11 @@ use crate::{
         error::{During as _, Error},
         kubernetes::{about, secrets},
         memory::{Circumstances, Look, Recollection, pause},
+        oauth_client::moments::HANDED_OVER,
         rotation_policy::review::{Committed, commit},
         sessions::{Session, Sessions, Standing, opened_for},
     },
-    genesys::{
-        self, Budget, Class, ClientCredential, CredentialError, Directory, Endpoints, ErrorClass, Platform, Scanner, Timeouts, Work,
-    },
+    genesys::{self, Budget, Class, ClientCredential, Directory, Endpoints, Platform, Scanner, Timeouts, Work},
 };
 
 /// After how many failed looks in a row a working session ends.
@@ -57,6 +58,9 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         }
     }
     let uid = object.uid().unwrap_or_default();
+    if takeover::is_due(&context, &current, &own) {
+        current = takeover::take_over(&context, &api, &current, &mut status, &own).await?;
+    }
     let doubts = context.sessions.doubts(&name);
     let secret = read_secret(&context, &current).await;
     let circumstances = Circumstances {
@@ -75,7 +79,7 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         context.memory.remember(&uid, Recollection::succeeded);
         return Ok(Action::requeue(left.min(again)));
     }
-    let (verdict, platform) = look(&context, &api, &current, &mut status, secret).await?;
+    let (verdict, platform) = look(&context, &current, &mut status, secret).await?;
     let probe_in = platform.as_ref().and_then(Platform::probe_in);
     let failures = context.memory.recall(&uid).failures;
     // One failed look does not end a session that works; a row of them does, but for those that only found the budget spent.
@@ -189,13 +193,8 @@ async fn announce(context: &Context, object: &GenesysOrganization, verdict: &Ver
     }
 }
 
-fn stalled(reason: Reason, login: Login, message: impl Into<String>) -> Verdict {
-    Verdict::Stalled { reason, login, message: message.into() }
-}
-
 async fn look(
     context: &Context,
-    api: &Api<GenesysOrganization>,
     object: &GenesysOrganization,
     status: &mut GenesysOrganizationStatus,
     secret: Result<Option<Secret>, kube::Error>,
@@ -241,7 +240,7 @@ async fn look(
         .unwrap_or_else(|| new_session(context, object, endpoints, credential));
     candidate.platform.budget().set_rate(object.spec.requests_per_minute);
     let platform = candidate.platform.clone();
-    Ok((log_in(context, api, object, status, candidate).await?, Some(platform)))
+    Ok((log_in(context, object, status, candidate).await?, Some(platform)))
 }
 
 fn known_session(sessions: &Sessions, name: &str, credential: &ClientCredential, endpoints: &Endpoints) -> Option<Candidate> {
@@ -263,7 +262,7 @@ struct Candidate {
 fn new_session(context: &Context, object: &GenesysOrganization, endpoints: Endpoints, credential: ClientCredential) -> Candidate {
     let timeouts = Timeouts { call: context.settings.call_timeout.as_duration(), scan: context.settings.scan_timeout.as_duration() };
     let budget = Arc::new(Budget::new(object.spec.requests_per_minute));
-    let platform = Platform::new(context.transport.clone(), endpoints, credential.clone(), budget, timeouts);
+    let platform = Platform::new(context.transport_to(&object.name_any()), endpoints, credential.clone(), budget, timeouts);
     Candidate { platform, credential, known: None }
 }
 
@@ -300,7 +299,6 @@ fn is_busy(platform: &Platform) -> bool {
 
 async fn log_in(
     context: &Context,
-    api: &Api<GenesysOrganization>,
     object: &GenesysOrganization,
     status: &mut GenesysOrganizationStatus,
     candidate: Candidate,
@@ -309,7 +307,7 @@ async fn log_in(
     let platform = &candidate.platform.for_work(Work::new(Class::UrgentRotation, ""));
     let organization = match platform.organization().await {
         Ok(organization) => organization,
-        Err(error) => return Ok(verdict_of(&error, Login::Refused, &place(context, object))),
+        Err(error) => return verdict_of(&error, Login::Refused, &place(context, object)),
     };
     if let Some(expected) = object.spec.expected_organization_id.as_ref().filter(|expected| **expected != organization.id) {
         let message = format!(
@@ -318,7 +316,7 @@ async fn log_in(
         );
         return Ok(stalled(Reason::OrganizationChanged, Login::Worked, message));
     }
-    if let Some(older) = older_twin(api, object, &organization.id).await? {
+    if let Some(older) = older_twin(context, object, &organization.id).await? {
         let message = format!(
             "GenesysOrganization {older:?}, which is older, connects to organization {} already: use that one, and delete this",
             organization.id
@@ -335,7 +333,7 @@ async fn log_in(
     // The reads that every client needs are tried once, so that a missing permission is named here and not on each object.
     let scanner = Scanner::new(platform.clone());
     if let Err(error) = reads(platform, &scanner).await {
-        return Ok(verdict_of(&error, Login::WithoutPermission, &place(context, object)));
+        return verdict_of(&error, Login::WithoutPermission, &place(context, object));
     }
     let session = Session {
         version: context.sessions.next_version(),
@@ -358,56 +356,30 @@ async fn reads(platform: &Platform, scanner: &Scanner) -> Result<(), genesys::Er
 }
 
 /// The name of an older object for the same organization.
-async fn older_twin(api: &Api<GenesysOrganization>, object: &GenesysOrganization, id: &str) -> Result<Option<String>, Error> {
+async fn older_twin(context: &Context, object: &GenesysOrganization, id: &str) -> Result<Option<String>, Error> {
+    let api: Api<DeserializeGuard<GenesysOrganization>> = Api::all(context.client.clone());
     let age = |object: &GenesysOrganization| (object.metadata.creation_timestamp.clone(), object.uid());
     let all = api.list(&kube::api::ListParams::default()).await.during("listing the organizations")?;
     Ok(all
         .into_iter()
+        .filter_map(|other| other.0.ok())
         .filter(|other| other.uid() != object.uid() && other.metadata.deletion_timestamp.is_none())
         .filter(|other| other.status.as_ref().and_then(|status| status.organization_id.as_deref()) == Some(id) && age(other) < age(object))
         .map(|other| other.name_any())
         .next())
 }
 
-/// Where the operator's credential is, in words for a person.
-fn place(context: &Context, object: &GenesysOrganization) -> String {
-    format!("Secret {:?} in namespace {:?}", object.spec.credentials_secret_ref.name, context.settings.operator_namespace)
-}
-
-fn verdict_of(error: &genesys::Error, login: Login, place: &str) -> Verdict {
-    let cause = error.cause();
-    match (error.class(), error) {
-        (ErrorClass::Credential, genesys::Error::Credential(CredentialError::UnauthorizedClient)) => stalled(
-            Reason::CredentialRejected,
-            Login::Refused,
-            format!("the operator's own client is not of grant type Client Credentials: put the credential of such a client into {place}"),
-        ),
-        (ErrorClass::Credential, _) => stalled(
-            Reason::CredentialRejected,
-            Login::Refused,
-            format!("the platform refuses the operator's own credential ({cause}): correct {place}"),
-        ),
-        (ErrorClass::Permission, _) => {
-            let named = error.missing_permissions().map_or_else(String::new, |names| format!(" {}", names.join(", ")));
-            stalled(
-                Reason::PermissionMissing,
-                Login::WithoutPermission,
-                format!("the operator's own client lacks a permission{named}: grant it by a role ({cause})"),
-            )
-        }
-        (ErrorClass::Rejected | ErrorClass::NotFound, _) => stalled(Reason::PlatformRejected, login, cause),
-        (ErrorClass::Throttled | ErrorClass::Unavailable, _) => {
-            Verdict::Waiting { reason: Reason::Unreachable, message: format!("the platform can't be worked now: {cause}") }
-        }
-    }
-}
-
 /// The pause after an error of the Kubernetes API.
 #[must_use]
 pub fn error_policy(object: &GenesysOrganization, error: &Error, context: &Context) -> Action {
     let uid = object.uid().unwrap_or_default();
-    if matches!(error, Error::Stale) {
-        return Action::requeue(context.memory.remember(&uid, Recollection::lost_race));
+    match error {
+        Error::Stale => return Action::requeue(context.memory.remember(&uid, Recollection::lost_race)),
+        Error::Withheld(why) => {
+            tracing::info!(organization = %object.name_any(), why, "the platform was not asked");
+            return Action::requeue(HANDED_OVER);
+        }
+        _ => {}
     }
     let fraction = context.chance.fraction();
     let wait = context.memory.remember(&uid, |memory| {

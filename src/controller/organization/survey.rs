@@ -27,6 +27,7 @@ use crate::{
         context::Context,
         fleet::followers::GATHER,
         memory::{Memory, Recollection, pause},
+        oauth_client::moments::HANDED_OVER,
         sessions::{Session, Standing},
         snapshot::Snapshot,
     },
@@ -56,6 +57,8 @@ struct State {
     failures: u32,
     /// No scan is begun before, after one that failed.
     not_before: Option<Instant>,
+    /// A client was missed at that time: a scan begun after it tells how many others are.
+    wanted: Option<Instant>,
     /// A scan that a person asked for: the token, and when it was seen.
     requested: Option<(String, Instant)>,
     /// The uids of objects whose client was not in the scan that was compared last.
@@ -98,14 +101,22 @@ impl Survey {
         }
     }
 
-    /// Whether and why an object whose client is gone must not be given another one now.
+    /// Whether and why an object must not be given another client now, whose own was missed at that time.
     #[must_use]
-    pub fn holds(&self) -> Option<String> {
-        let state = self.lock();
-        if state.compared.is_none() {
+    pub fn holds(&self, uid: &str, missed: Option<Instant>) -> Option<String> {
+        let mut state = self.lock();
+        if !state.counted(uid, missed) {
+            state.wanted = state.wanted.max(missed);
             return Some("the clients of the organization are counted before anything is created again".to_owned());
         }
         state.hold()
+    }
+
+    /// Whether a scan is wanted that nobody began yet.
+    #[must_use]
+    pub fn wants_a_scan(&self, last: Option<Instant>) -> bool {
+        let state = self.lock();
+        !state.running && state.wanted.is_some_and(|wanted| last.is_none_or(|begun| begun < wanted))
     }
 
     fn ended(&self, result: Result<(), Duration>, now: Instant) {
@@ -119,6 +130,12 @@ impl Survey {
 }
 
 impl State {
+    /// Whether the scan that was compared last tells how many went along with this client: it missed it too, or was begun after somebody did.
+    fn counted(&self, uid: &str, missed: Option<Instant>) -> bool {
+        let Some((begun, _)) = self.compared else { return false };
+        self.gone.contains(uid) || missed.is_none_or(|missed| begun >= missed)
+    }
+
     fn hold(&self) -> Option<String> {
         (!self.held.is_empty()).then(|| {
             format!(
@@ -144,7 +161,8 @@ impl State {
     /// What has to be scanned for: since when, and whether it is time.
     fn due(&self, last: Option<Instant>, interval: Duration, now: Instant) -> Instant {
         let regular = last.map_or(now, |begun| begun + interval);
-        let asked = self.requested.as_ref().filter(|(_, at)| last.is_none_or(|begun| begun < *at)).map(|(_, at)| *at);
+        let asked = self.requested.as_ref().map(|(_, at)| *at).into_iter().chain(self.wanted);
+        let asked = asked.filter(|at| last.is_none_or(|begun| begun < *at)).min();
         asked.map_or(regular, |asked| asked.min(regular)).max(self.not_before.unwrap_or(now))
     }
 }
@@ -231,6 +249,10 @@ fn scan(context: Arc<Context>, session: Arc<Session>, name: String, earliest: In
 }
 
 fn failed(context: &Context, session: &Session, name: &str, error: &genesys::Error) -> Duration {
+    if error.class() == ErrorClass::Withheld {
+        tracing::info!(%error, "the clients of the organization were not listed");
+        return HANDED_OVER;
+    }
     let mut state = session.survey.lock();
     state.failures = state.failures.saturating_add(1);
     let wait = pause(state.failures, context.chance.fraction()).max(error.retry_after().unwrap_or_default());
@@ -293,8 +315,11 @@ pub fn findings(books: &Books<'_>, memory: &Memory, window: Duration, first: boo
             continue;
         }
         managed += 1;
-        let concerned = memory.look(uid, |memory| concerns(books.snapshot, memory, id, window, first));
-        if books.snapshot.get(id).is_none() && concerned != Concern::NotTold {
+        let (concerned, missed) = memory.look(uid, |memory| {
+            (concerns(books.snapshot, memory, id, window, first), memory.is_some_and(|memory| memory.missing_since.is_some()))
+        });
+        // What a read missed later than the scan did is gone all the same.
+        if books.snapshot.get(id).is_none() && (missed || concerned != Concern::NotTold) {
             gone.insert(uid.clone());
         }
         if concerned == Concern::Wakes {
@@ -373,42 +398,4 @@ pub fn held(verdict: Verdict, progress: Option<&Progress>) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn uids(numbers: std::ops::Range<usize>) -> BTreeSet<String> {
-        numbers.map(|number| format!("u{number}")).collect()
-    }
-
-    #[test]
-    fn many_that_go_at_once_are_held_until_they_are_back() {
-        let mut state = State::default();
-        state.note_gone(uids(0..3), 10);
-        assert!(state.hold().is_none(), "three are no more than three");
-        state.note_gone(uids(0..3), 10);
-        state.note_gone(uids(0..7), 100);
-        assert!(state.hold().is_none(), "four of a hundred are no more than a tenth");
-        state.note_gone(uids(0..27), 100);
-        assert!(state.hold().is_some_and(|words| words.starts_with("20 of 100 managed clients")), "twenty at once are held");
-        state.note_gone(uids(0..27), 100);
-        assert!(state.hold().is_some(), "the next scan does not bring them back");
-        state.note_gone(uids(0..8), 100);
-        assert_eq!(state.held, uids(7..8));
-        state.note_gone(uids(0..7), 100);
-        assert!(state.hold().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_scan_is_due_an_interval_after_the_last_or_when_a_person_asks() {
-        let (now, interval) = (Instant::now(), Duration::from_secs(300));
-        let mut state = State::default();
-        assert_eq!(state.due(None, interval, now), now);
-        assert_eq!(state.due(Some(now), interval, now), now + interval);
-        let later = now + Duration::from_secs(10);
-        state.requested = Some(("token".into(), later));
-        assert_eq!(state.due(Some(now), interval, later), later);
-        assert_eq!(state.due(Some(later), interval, later), later + interval, "that scan will do");
-        state.not_before = Some(later + Duration::from_secs(3));
-        assert_eq!(state.due(Some(now), interval, later), later + Duration::from_secs(3), "after a failure it waits");
-    }
-}
+mod tests;

@@ -15,29 +15,29 @@ pub mod status;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, future::BoxFuture};
-use kube::{
-    Api,
-    runtime::{Controller, controller, watcher},
-};
+use kube::runtime::{controller, watcher};
 use tracing::Instrument as _;
 
-use super::{Clients, Stop, context::Context, error::Error, oauth_client::Scope};
-use crate::api::GenesysRotationPolicy;
+use super::{Clients, Stop, context::Context, error::Error, oauth_client::Scope, watch};
+use crate::{api::GenesysRotationPolicy, observability::metrics::passes::Controller as Kind};
 
 /// Runs the controller of a scope until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: Stop) {
-    let api = policies(&clients.watches, &scope);
     let pass = |object: Arc<GenesysRotationPolicy>, context: Arc<Context>| {
         let span = tracing::info_span!(
             "policy",
             namespace = object.metadata.namespace.as_deref().unwrap_or_default(),
             name = object.metadata.name.as_deref().unwrap_or_default()
         );
-        Box::pin(reconcile::reconcile(object, context).instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
+        let metrics = context.metrics.clone();
+        let timed = async move { metrics.passes.timed(Kind::RotationPolicy, Box::pin(reconcile::reconcile(object, context))).await };
+        Box::pin(timed.instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
     };
     let on_error =
         |object: Arc<GenesysRotationPolicy>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
-    Controller::new(api, watcher::Config::default())
+    let controller = watch::controller(watch::of_scope(&clients.watches, &scope), watcher::Config::default(), &context);
+    context.metrics.add_policies(controller.store());
+    controller
         .with_config(controller::Config::default().concurrency(4))
         .reconcile_all_on(context.fleet.followers.recounts())
         .graceful_shutdown_on(stop)
@@ -48,13 +48,4 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
             }
         })
         .await;
-}
-
-/// The policies of a scope.
-#[must_use]
-pub fn policies(client: &kube::Client, scope: &Scope) -> Api<GenesysRotationPolicy> {
-    match scope {
-        Scope::Cluster => Api::all(client.clone()),
-        Scope::Namespace(namespace) => Api::namespaced(client.clone(), namespace),
-    }
 }

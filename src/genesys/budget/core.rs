@@ -38,8 +38,12 @@ pub(super) struct Core<T> {
     probe: Option<u64>,
     /// The last 429.
     throttled: Option<Instant>,
+    /// How many there were.
+    throttles: u64,
     /// The last appointment that was given.
     appointed: Option<Instant>,
+    /// Nobody is let through any more.
+    closed: bool,
 }
 
 impl<T> Core<T> {
@@ -54,12 +58,17 @@ impl<T> Core<T> {
             served: [Served::default(); Class::ALL.len()],
             probe: None,
             throttled: None,
+            throttles: 0,
             appointed: None,
+            closed: false,
         }
     }
 
     /// Lets a caller join, if the wait is worth it; its number takes it out again.
     pub(super) fn join(&mut self, work: &Work, now: Instant, waiting: T) -> Result<u64, NoSlot> {
+        if self.closed {
+            return Err(NoSlot::Closed);
+        }
         let expected_wait = self.expected_wait(work, 0, now);
         let urgent = work.urgency.class() == Class::Emergency;
         if !urgent && (expected_wait > LONGEST_WAIT || self.queue.total() >= MOST_WAITERS) {
@@ -69,6 +78,15 @@ impl<T> Core<T> {
         let number = self.queue.push(work, now, waiting);
         self.probe = self.breaker.down(now).map(|_| number);
         Ok(number)
+    }
+
+    /// Lets nobody through any more. Gives those that wait in vain now.
+    pub(super) fn close(&mut self) -> Vec<T> {
+        self.closed = true;
+        if self.probe.take().is_some() {
+            self.breaker.release();
+        }
+        self.queue.drain()
     }
 
     /// Takes a caller out that goes away; one that was served is out already.
@@ -113,6 +131,7 @@ impl<T> Core<T> {
                 // Those that were on their way together are refused for one reason.
                 let anew = self.throttled.is_none_or(|before| granted > before);
                 self.throttled = Some(now);
+                self.throttles += 1;
                 if anew {
                     self.breaker.failed(now, date, retry_after)
                 } else {
@@ -184,6 +203,7 @@ impl<T> Core<T> {
             rate: self.learning.rate(now),
             held: self.learning.held(now).map_or(Duration::ZERO, |until| until.saturating_duration_since(now)),
             down: self.breaker.down(now),
+            throttled: self.throttles,
             creates_closed: self.room.closed(now),
         }
     }

@@ -10,7 +10,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::super::budget::{Budget, Work};
-use super::super::error::{CredentialError, Error, ErrorClass, Operation};
+use super::super::credential_error::CredentialError;
+use super::super::error::{Error, ErrorClass, Operation};
 use super::super::model::{ClientState, GrantType};
 use super::super::request::ClientRequest;
 use super::super::testing::{
@@ -43,6 +44,35 @@ async fn a_refused_token_is_renewed_once_and_the_call_made_again_even_a_post() {
     let tokens: Vec<_> = transport.requests().iter().map(|request| request.headers()[AUTHORIZATION].clone()).collect();
     assert_eq!(tokens, ["Bearer token-1", "Bearer token-2"]);
     assert_eq!(transport.requests()[0].body(), transport.requests()[1].body());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_this_process_keeps_back_says_nothing_of_the_platform() {
+    let transport = Scripted::new(|_| no_answer(TransportError::Withheld("the lease ends")));
+    let platform = platform(&transport);
+    for _ in 0..20 {
+        let slot = platform.slot().await.expect("a slot");
+        let error = platform.create_client(slot, &new_client()).await.expect_err("it was kept back");
+        assert_eq!((error.class(), error.outcome_is_known()), (ErrorClass::Withheld, true));
+        assert!(error.to_string().contains("the lease ends"), "{error}");
+    }
+    assert!(platform.budget().outage().is_none() && platform.probe_in().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_is_closed_lets_nobody_wait() {
+    let transport = Scripted::new(|_| json_answer(200, &json!({"id": "o", "name": "o"})));
+    let platform = platform_with(&transport, Arc::new(Budget::new(1)));
+    platform.organization().await.expect("the first call goes");
+    let waiting = (0..3).map(|_| platform.organization());
+    let (waited, ()) = tokio::join!(futures::future::join_all(waiting), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        platform.close();
+    });
+    assert!(waited.iter().all(|one| one.as_ref().is_err_and(|error| error.class() == ErrorClass::Withheld)), "{waited:?}");
+    let error = platform.organization().await.expect_err("nobody is let through");
+    assert_eq!(error.class(), ErrorClass::Withheld);
+    assert_eq!(transport.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

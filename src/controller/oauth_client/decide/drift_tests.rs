@@ -12,10 +12,14 @@ use super::{
 use crate::{
     api::oauth_client::DriftEntry,
     controller::{
-        oauth_client::observation::Comparison,
+        oauth_client::{
+            class::{self, Shown},
+            observation::Comparison,
+            plan::Step,
+        },
         snapshot::{Listed, Sight},
     },
-    genesys,
+    genesys::{self, Class},
     marker::Owner,
 };
 
@@ -74,4 +78,41 @@ async fn a_client_that_is_gone_is_created_again_unless_that_is_held_or_not_wishe
     assert_eq!(words(&gone("Report")), "[] stalled ClientMissing");
     let held = Observation { held: Some("many are gone".into()), ..gone("Correct") };
     assert_eq!(words(&held), "[] ClientMissing");
+}
+
+#[tokio::test]
+async fn a_correction_waits_behind_everything_that_somebody_waits_for() {
+    let seen = drifted("Correct");
+    assert_eq!(class::of_step(&Step::Correct, &seen), Class::Update);
+    let at_the_gate = |seen: &Observation, shown: Shown| class::at_the_gate(&seen.object, shown).0;
+    assert_eq!(at_the_gate(&seen, Shown::AsKnown), Class::UrgentRotation, "it only looks");
+    assert_eq!(at_the_gate(&seen, Shown::Otherwise), Class::Update);
+    assert_eq!(at_the_gate(&drifted("Report"), Shown::Otherwise), Class::UrgentRotation, "it only tells");
+    let mut told = settled_status();
+    told["drift"] = json!([{ "field": "displayName" }]);
+    let told = Observation { object: Arc::new(object(&json!({ "driftPolicy": "Correct" }), &told)), ..settled() };
+    assert_eq!(at_the_gate(&told, Shown::AsKnown), Class::Update, "its correction was not made yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_an_object_is_suspended_it_is_told_what_became_of_its_client() {
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    let suspended = || {
+        let object = object(&json!({ "suspend": true }), &settled_status());
+        Observation { object: Arc::new(object), ..settled() }
+    };
+    let shown = |state: &str| {
+        let client = client("c1", NONCE, state);
+        let sight = Sight::of(&client, suspended().instant);
+        words(&Observation { listed: Listed::Present(Box::new(client), sight), ..suspended() })
+    };
+    assert_eq!(shown("active"), "[] Suspended");
+    assert_eq!(shown("disabled"), "[] stalled ClientDisabled");
+    assert_eq!(shown("inactive"), "[] stalled DeactivatedOutside");
+    for since in [0, 60] {
+        let mut seen = Observation { client: ClientView::Missing, ..suspended() };
+        seen.declared = Some(declared(&seen));
+        seen.memory.missing_since = seen.instant.checked_sub(Duration::from_secs(since));
+        assert_eq!(words(&seen), "[] stalled ClientMissing", "{since}");
+    }
 }

@@ -42,6 +42,8 @@ const TUTORIAL: &str = "docs/tutorial.md";
 const RESTARTS: &str = "docs/how-to/restart-workloads.md";
 /// The page whose `yaml` block lists the operator's rights.
 const RIGHTS: &str = "docs/explanation/security.md";
+/// Pages that only look at what every world has: one world serves them all.
+const RUNBOOKS: &str = "docs/runbooks/";
 /// Stands before the output of each block.
 const MARK: &str = "\u{1}block ";
 
@@ -59,8 +61,11 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         let root = root.clone();
         Scenario::new("docs/the pages hold commands, and all of them are run", move |_| async move { count(&root) })
     };
-    let pages = pages(&root).into_iter().filter(|page| fs::read_to_string(root.join(page)).is_ok_and(|text| !blocks(&text).is_empty()));
-    let run = pages.map(|page| Scenario::new(format!("docs/the commands of {page}"), move |harness| run(harness, page)));
+    let mut pages: Vec<String> =
+        pages(&root).into_iter().map(|page| if page.starts_with(RUNBOOKS) { RUNBOOKS.to_owned() } else { page }).collect();
+    pages.dedup();
+    pages.retain(|page| text(&root, page).is_ok_and(|text| !blocks(&text).is_empty()));
+    let run = pages.into_iter().map(|page| Scenario::new(format!("docs/the commands of {page}"), move |harness| run(harness, page)));
     // A page may wait for its turn, which is not its fault.
     std::iter::once(counted).chain(run.map(|scenario| scenario.within(LIMIT * 6))).collect()
 }
@@ -78,6 +83,15 @@ fn count(root: &Path) -> Result<()> {
     ensure!(alike.iter().all(|(pattern, line)| like(pattern, line)), "the comparison misses what is alike");
     ensure!(!unlike.iter().any(|(pattern, line)| like(pattern, line)), "the comparison takes everything for alike");
     Ok(())
+}
+
+/// The text of a page, or of all pages of a folder.
+fn text(root: &Path, page: &str) -> Result<String> {
+    if !page.ends_with('/') {
+        return fs::read_to_string(root.join(page)).with_context(|| format!("reading {page}"));
+    }
+    let in_folder = pages(root).into_iter().filter(|name| name.starts_with(page));
+    in_folder.map(|name| fs::read_to_string(root.join(&name)).with_context(|| format!("reading {name}"))).collect()
 }
 
 /// README.md and the pages below docs/.
@@ -188,8 +202,7 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
     if page != TUTORIAL {
         examples(harness, &kubectl).await.context("applying the examples")?;
     }
-    let text = fs::read_to_string(environment.path(page))?;
-    let wanted = blocks(&text);
+    let wanted = blocks(&text(&environment.path("."), page)?);
     work(harness, folder)?;
     let variables = [
         ("KUBECONFIG", plane.kubeconfig.display().to_string()),

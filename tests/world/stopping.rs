@@ -1,0 +1,60 @@
+//! A replica that is asked to stop while many objects wait: it begins nothing more, ends what is under way, and leaves the rest to the next one.
+
+use std::time::Duration;
+
+use genesys_cloud_simulator::{Operation, RateWindow};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{
+    availability::{Replica, furnish, holds, takeover},
+    mishaps::calls,
+    scenario::once,
+    world::{Plan, World},
+};
+
+/// More than the budget lets through in the time that an end may take.
+const CLIENTS: usize = 80;
+/// The usual `--shutdown-grace`: what takes longer is cut.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// The objects whose last call was begun and not brought to its end.
+fn intents(world: &World) -> usize {
+    world.list("genesysoauthclients").iter().filter(|object| !object["status"]["intent"].is_null()).count()
+}
+
+#[test]
+fn what_waits_is_left_to_the_next_replica_and_what_was_begun_is_finished() {
+    let plan = Plan::new(71).bare().flag("--max-concurrent-reconciles=8").platform(|settings| {
+        settings.rate_window = RateWindow::Sliding;
+        settings.requests_per_minute = Some(60);
+        settings.maximum_clients = None;
+    });
+    once(plan, async |world| {
+        furnish(world);
+        world.declare_organization(&json!({ "requestsPerMinute": 60 }));
+        let mut first = Replica::start(world, "first");
+        holds(world, "first").await;
+        world.organization_shows("Ready=True/Available").await;
+        let names: Vec<String> = (0..CLIENTS).map(|number| format!("client-{number}")).collect();
+        for name in &names {
+            world.declare(name, &json!({}));
+        }
+        world.until("some clients", |world| (calls(world, Operation::CreateClient) >= 10).then_some(())).await;
+        let second = Replica::start(world, "second");
+        let (begun, before) = (Instant::now(), calls(world, Operation::CreateClient));
+        first.terminate();
+        assert!(matches!(first.operator.task.await, Ok(Ok(()))), "it ended as it was asked to");
+        let lasted = begun.elapsed();
+        assert!(lasted < GRACE, "passes were cut after {lasted:?}");
+        assert_eq!(intents(world), 0, "a step was begun and not brought to its end");
+        let created = calls(world, Operation::CreateClient) - before;
+        assert!(created <= 8, "{created} clients were created by a process that was asked to stop");
+        takeover(world, "second").await;
+        for name in &names {
+            world.settles(name).await;
+        }
+        assert_eq!(world.simulator.other_clients().len(), CLIENTS, "one client for each object");
+        second.kill();
+    });
+}
