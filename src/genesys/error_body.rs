@@ -17,7 +17,7 @@ const MAX_WORD: usize = 128;
 /// The most permissions that are kept of one message.
 const MAX_PERMISSIONS: usize = 20;
 /// The longest wait that is believed; the SDKs give up over 180 s (COMMON).
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(180);
 
 /// The text without control characters, at most 256 characters.
 pub(super) fn clean(text: &str) -> String {
@@ -34,7 +34,7 @@ pub(super) fn correlation_id(headers: &HeaderMap) -> Option<String> {
     Some(cut(id, MAX_WORD)).filter(|id| !id.is_empty())
 }
 
-/// The header `Retry-After`, in seconds or as a date, at most an hour.
+/// The header `Retry-After`, in seconds or as a date, at most what the platform's rule waits for (COMMON): beyond it the next answer says so again.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if let Ok(seconds) = value.parse::<u64>() {
@@ -226,7 +226,7 @@ mod tests {
         for (value, seconds) in [
             ("42", Some(42)),
             (" 0 ", Some(0)),
-            ("86400", Some(3600)),
+            ("86400", Some(180)),
             ("Tue, 22 Sep 2026 10:00:30 GMT", Some(30)),
             ("Tue, 22 Sep 2026 09:00:30 GMT", Some(0)),
             ("soon", None),

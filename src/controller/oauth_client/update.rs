@@ -18,7 +18,7 @@ use crate::{
         oauth_client::{DesiredState, RetiringState},
     },
     controller::{error::Error, sessions::Session},
-    genesys::{self, ClientRequest, ClientState, ErrorClass, OAuthClient, Operation},
+    genesys::{self, ClientRequest, ClientState, ErrorClass, OAuthClient},
     marker::Marker,
 };
 
