@@ -105,7 +105,7 @@ fn no_more_than_the_policy_allows_rotate_at_a_time_whatever_happens_to_the_opera
             sleep_until(world, opens - SignedDuration::from_secs(60)).await;
             assert!(started(world, &names).is_empty(), "a rotation started outside the window");
             let end = |world: &World, looks: usize| {
-                if crashes && looks % 6 == 5 {
+                if crashes && looks % 15 == 14 {
                     world.kill();
                     world.start();
                 }
