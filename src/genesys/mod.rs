@@ -5,6 +5,7 @@
 //! is classified in `error`: whether the outcome is known, and what helps. Nothing below retries but one case: a call
 //! whose token was refused is made once more with a new one.
 
+mod audit;
 mod authorization;
 mod budget;
 mod cache;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use zeroize::Zeroize;
 
+use super::audit;
 use super::budget::{Budget, Class, LONGEST_WAIT, NoSlot, Outcome, Permit, Work};
 use super::credential_error::CredentialError;
 use super::error::{ApiError, Error, Operation};
@@ -264,18 +265,21 @@ impl Platform {
         let milliseconds = begun.elapsed().as_millis();
         let response = sent.map_err(|error| {
             tracing::debug!(operation = operation.name(), %error, milliseconds, "platform call");
-            match error {
+            let error = match error {
                 TransportError::NotSent(reason) => Error::NotSent { operation, reason: clean(&reason) },
                 TransportError::Withheld(reason) => Error::Withheld(reason),
                 TransportError::Lost(reason) => {
                     Error::Unknown { operation, status: None, reason: clean(&reason), correlation_id: None, retry_after: None }
                 }
-            }
+            };
+            audit::tell(call, None, Err(&error));
+            error
         })?;
         let status = response.status();
         let correlation = correlation_id(response.headers());
         tracing::debug!(operation = operation.name(), status = status.as_u16(), correlation, milliseconds, "platform call");
         if status.is_success() {
+            audit::tell(call, correlation.as_deref(), Ok(()));
             self.learn_time(&response);
             return Ok(Reply { operation, response });
         }
@@ -284,6 +288,7 @@ impl Platform {
             // Only the platform's own answers set the clock, not those of something in between.
             self.learn_time(&response);
         }
+        audit::tell(call, correlation.as_deref(), Err(&error));
         Err(error)
     }
 

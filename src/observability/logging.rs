@@ -1,7 +1,7 @@
 //! Sets up the logs. Filters out the client libraries' debug lines, which may carry bodies.
 
 use clap::ValueEnum;
-use tracing::Level;
+use tracing::{Level, Span, Subscriber};
 use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// The form of the logs.
@@ -31,6 +31,25 @@ fn may_speak(target: &str, level: Level) -> bool {
     QUIET.iter().find(|(quiet, _)| *quiet == crate_name).is_none_or(|(_, loudest)| level <= *loudest)
 }
 
+/// The span of a pass over a client: each line in it tells of which object, and in which organization.
+#[must_use]
+pub fn of_client(namespace: &str, name: &str, organization: &str) -> Span {
+    // Not `name`: in JSON that is the span's own.
+    tracing::info_span!("client", object = %format_args!("{namespace}/{name}"), organization)
+}
+
+/// The span of a pass over an organization.
+#[must_use]
+pub fn of_organization(name: &str) -> Span {
+    tracing::info_span!("organization", object = name, organization = name)
+}
+
+/// The span of a pass over a rotation policy, whose clients may be of several organizations.
+#[must_use]
+pub fn of_policy(namespace: &str, name: &str) -> Span {
+    tracing::info_span!("policy", object = %format_args!("{namespace}/{name}"))
+}
+
 /// Starts logging to a writer, filtered by `RUST_LOG`, or else by `filter`.
 ///
 /// # Errors
@@ -39,16 +58,29 @@ pub fn start<W>(format: LogFormat, filter: &str, writer: W) -> Result<(), tracin
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
+    subscriber(format, EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter)), writer).try_init()
+}
+
+fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let registry = tracing_subscriber::registry().with(filter).with(filter_fn(|line| may_speak(line.target(), *line.level())));
     match format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(writer).with_ansi(false)).try_init(),
-        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(writer)).try_init(),
+        LogFormat::Text => Box::new(registry.with(fmt::layer().with_writer(writer).with_ansi(false))),
+        LogFormat::Json => Box::new(registry.with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -57,5 +89,41 @@ mod tests {
         assert!(!may_speak("hyper::proto", Level::TRACE) && may_speak("hyper::proto", Level::WARN));
         assert!(may_speak("genesys_oauth_operator::controller", Level::TRACE) && may_speak("audit", Level::INFO));
         assert!(may_speak("hyperlocal", Level::TRACE), "whole names alone count");
+    }
+
+    /// A writer into memory.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_json_line_tells_its_object_and_its_organization() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = subscriber(LogFormat::Json, EnvFilter::new("info"), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            let tell = || tracing::info!(answer = 42, "told");
+            of_client("team-a", "billing", "acme").in_scope(|| tracing::info_span!("step", reason = "create").in_scope(tell));
+            of_organization("acme").in_scope(tell);
+            of_policy("team-a", "monthly").in_scope(tell);
+        });
+        let text = String::from_utf8(kept.0.lock().expect("no panic").clone()).expect("text");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+        let spans: Vec<&Value> = lines.iter().map(|line| &line["spans"]).collect();
+        assert_eq!(spans[0][0], json!({ "object": "team-a/billing", "organization": "acme", "name": "client" }));
+        assert_eq!(spans[0][1], json!({ "reason": "create", "name": "step" }));
+        assert_eq!(spans[1][0], json!({ "object": "acme", "organization": "acme", "name": "organization" }));
+        assert_eq!(spans[2][0], json!({ "object": "team-a/monthly", "name": "policy" }));
+        assert!(lines.iter().all(|line| line["message"] == "told" && line["answer"] == 42));
     }
 }

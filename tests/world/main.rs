@@ -9,6 +9,7 @@ mod adoption;
 mod adoption_trouble;
 mod api_faults;
 mod attacks;
+mod audit;
 mod availability;
 mod bad_input;
 mod budget;

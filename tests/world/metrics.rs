@@ -92,6 +92,10 @@ fn dates_and_conditions_are_those_of_the_objects() {
     once(901, async |world| {
         world.apply(&objects::policy("monthly", &json!({ "interval": "30d" })));
         settled(world, NAME, &json!({ "rotationPolicyRef": { "name": "monthly" } })).await;
+        let secret = world.held(NAME).and_then(|held| held.client_secret).expect("a credential");
+        let text = world.metrics();
+        assert!(!world.wires.tells_a_secret(&text), "a metric tells a secret");
+        assert!(world.wires.tells_a_secret(&format!("{text}{secret}")), "one that did would be found");
         let shown = shown(world);
         let object = world.object(NAME).expect("there");
         let status = &object["status"];

@@ -97,7 +97,10 @@ impl Drop for Tail {
 
 /// Tells a story once, closes its world, and gives what the story gave. For most: that a run repeats, a few of each kind show with [`scenario`].
 pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T) -> (T, Trace) {
-    let logs = Logs::default();
+    logged(&Logs::default(), plan.into(), story)
+}
+
+fn logged<T>(logs: &Logs, plan: Plan, story: impl AsyncFnOnce(&Arc<World>) -> T) -> (T, Trace) {
     let tail = Tail(logs.clone());
     let filter = EnvFilter::new("warn,genesys_oauth_operator=debug,audit=debug");
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.clone()).with_ansi(false).without_time().finish();
@@ -105,7 +108,7 @@ pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T)
     // A runtime of its own: no world hears of another, and what it leaves behind goes with it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let (told, trace) = runtime.block_on(async {
-        let world = World::begin(plan.into()).await;
+        let world = World::begin(plan).await;
         let told = story(&world).await;
         close(&world).await;
         assert!(!world.wires.tells_a_secret(&logs.text()), "a secret stands in the operator's log");
@@ -114,6 +117,13 @@ pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T)
     });
     drop((runtime, logging, tail));
     (told, trace)
+}
+
+/// Tells a story once, closes its world, and gives the lines that its operators logged meanwhile.
+pub fn heard(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>)) -> String {
+    let logs = Logs::default();
+    let ((), _) = logged(&logs, plan.into(), story);
+    logs.text()
 }
 
 /// Tells a story that measures; its world is left as it is.

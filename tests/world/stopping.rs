@@ -58,3 +58,45 @@ fn what_waits_is_left_to_the_next_replica_and_what_was_begun_is_finished() {
         second.kill();
     });
 }
+
+#[test]
+fn rotations_and_edits_that_were_begun_survive_a_stop_with_all_their_secrets() {
+    let plan = Plan::new(72).bare().flag("--max-concurrent-reconciles=8");
+    once(plan.platform(|settings| settings.maximum_clients = None), async |world| {
+        furnish(world);
+        let mut first = Replica::start(world, "first");
+        holds(world, "first").await;
+        let names: Vec<String> = (0..16).map(|number| format!("client-{number}")).collect();
+        for name in &names {
+            world.declare(name, &json!({}));
+        }
+        for name in &names {
+            world.settles(name).await;
+        }
+        world.declare_organization(&json!({ "requestsPerMinute": 30 }));
+        for (number, name) in names.iter().enumerate() {
+            match number % 2 {
+                0 => world.request(name, "rotate", "now").await,
+                _ => world.declare(name, &json!({ "accessTokenValiditySeconds": 7200 })),
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        let second = Replica::start(world, "second");
+        let begun = Instant::now();
+        first.terminate();
+        assert!(matches!(first.operator.task.await, Ok(Ok(()))), "it ended as it was asked to");
+        assert!(begun.elapsed() < GRACE, "passes were cut after {:?}", begun.elapsed());
+        assert_eq!(intents(world), 0, "a step was begun and not brought to its end");
+        takeover(world, "second").await;
+        // A rotation that the first one did not begin, the next one does.
+        for name in names.iter().step_by(2) {
+            world.until("the rotation", |world| (world.status(name)["lastHandledRotateRequest"] == "now").then_some(())).await;
+        }
+        world.until_rotations_end().await;
+        for name in &names {
+            world.settles(name).await;
+        }
+        assert_eq!(world.simulator.other_clients().len(), names.len(), "one client for each object");
+        second.kill();
+    });
+}

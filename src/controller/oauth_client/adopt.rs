@@ -19,7 +19,7 @@ use crate::{
         oauth_client::{DriftPolicy, Intent, IntentOperation},
     },
     controller::{error::Error, sessions::Session},
-    genesys::{OAuthClient, Operation},
+    genesys::OAuthClient,
     marker::Marker,
     secret::Credential,
 };
@@ -91,22 +91,19 @@ async fn mark(pass: &mut Pass<'_>, seen: &Observation, session: &Session, client
     let mut body = client.raw.clone();
     body.insert("description".to_owned(), json!(marker.describe(description)));
     let result = session.platform.update_client(&client.id, body.into()).await;
-    let (object, operation, id) = (format!("{}/{}", seen.ownership.namespace, seen.ownership.name), Operation::UpdateClient, &client.id);
+    let id = &client.id;
     match result {
         Ok(reply) if reply.description.as_deref().and_then(Marker::parse) == Some(marker) => {
-            tracing::info!(target: "audit", %object, %operation, client = %id, reason = "adoption", outcome = "done", "platform write");
             let now = Instant::now();
             pass.remember(|memory| memory.own_write = Some(now));
             pass.event(EventType::Normal, "ClientAdopted", &format!("client {id} now carries this object's marker")).await;
             Ok(true)
         }
         Ok(_) => {
-            tracing::info!(target: "audit", %object, %operation, client = %id, reason = "adoption", outcome = "without its marker", "platform write");
             refused_marker(pass, session, client).await?;
             Ok(false)
         }
         Err(error) => {
-            tracing::info!(target: "audit", %object, %operation, client = %id, reason = "adoption", outcome = %error, correlation_id = error.correlation_id(), "platform write");
             show(pass, &error);
             if error.outcome_is_known() {
                 pass.commit_outcome(|status| status.intent = None).await?;

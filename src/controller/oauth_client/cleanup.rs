@@ -104,7 +104,7 @@ pub async fn cleanup(pass: &mut Pass<'_>) -> Result<Action, Error> {
     };
     if let Some(ids) = may_let_go(pass, &organization, &obstacle) {
         let note = format!("let go without deleting: {}", if ids.is_empty() { "no client".to_owned() } else { ids.join(", ") });
-        tracing::warn!(target: "audit", object = %object.name_any(), clients = ids.join(","), "a person let the object go");
+        tracing::warn!(target: "audit", clients = ids.join(","), "a person let the object go");
         pass.event(EventType::Warning, "LetGo", &note).await;
         end_secrets(pass, &ownership).await?;
         return let_object_go(pass).await;
@@ -322,17 +322,12 @@ async fn release_all(
             DeletionPolicy::Deactivate => inactivate(session, &client).await.map(|()| "made inactive and kept"),
             DeletionPolicy::Orphan => release(session, &client).await.map(|()| "kept, without its marker"),
         };
-        let object = format!("{}/{}", pass.object.namespace().unwrap_or_default(), pass.object.name_any());
         match outcome {
             Ok(done) => {
-                tracing::info!(target: "audit", %object, client = %id, operation = "cleanup", outcome = done, "platform write");
                 pass.event(EventType::Normal, "ClientReleased", &format!("client {id} was {done}")).await;
             }
             Err(error) if error.is_not_found() => {}
-            Err(error) => {
-                tracing::info!(target: "audit", %object, client = %id, operation = "cleanup", outcome = %error, correlation_id = error.correlation_id(), "platform write");
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())

@@ -61,7 +61,7 @@ pub async fn correct(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Erro
         pass.commit_status().await?;
     }
     let (fields, who) = (drift::fields(&pass.status.drift), drift::modifier(&pass.status.drift));
-    match put(seen, session, &client, &request).await {
+    match put(session, &client, &request).await {
         Ok(reply) => {
             let still: Vec<String> =
                 request.differences(&reply).iter().map(|difference| format!("{} stays {}", difference.field, difference.actual)).collect();

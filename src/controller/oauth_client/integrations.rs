@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::events::EventType};
+use tracing::Instrument as _;
 
 use super::{access, pass::Pass};
 use crate::{
     api::{GenesysOrganization, condition::Reason, oauth_client::WrittenIntegrationCredential},
     controller::sessions::Session,
-    genesys::{self, ClientCredential, ErrorClass, IntegrationCredential, Operation},
+    genesys::{self, ClientCredential, ErrorClass, IntegrationCredential},
     secret::Credential,
 };
 
@@ -54,7 +55,7 @@ pub async fn write(
         }
         let modified_date = match held(&pass.status.integration_credentials, target, credential.revision) {
             Some(date) => date,
-            None => match put(pass, session, target, &client, credential.revision).await {
+            None => match put(session, target, &client, credential.revision).await {
                 Ok(date) => {
                     written.push(format!("{:?} ({})", target.name.as_deref().unwrap_or_default(), target.id));
                     date
@@ -125,25 +126,13 @@ fn record(written: &mut Vec<WrittenIntegrationCredential>, entry: WrittenIntegra
 
 /// The one write, and when the platform says that it was.
 async fn put(
-    pass: &Pass<'_>,
     session: &Session,
     target: &IntegrationCredential,
     client: &ClientCredential,
     revision: i64,
 ) -> Result<Option<Timestamp>, genesys::Error> {
-    let operation = Operation::UpdateCredential;
-    let object = format!("{}/{}", pass.object.namespace().unwrap_or_default(), pass.object.name_any());
-    let (id, client_id) = (&target.id, &client.client_id);
-    match session.platform.update_integration_credential(target, client).await {
-        Ok(reply) => {
-            tracing::info!(target: "audit", %object, %operation, integration_credential = %id, client = %client_id, revision, outcome = "done", "platform write");
-            Ok(reply.modified_date)
-        }
-        Err(error) => {
-            tracing::info!(target: "audit", %object, %operation, integration_credential = %id, client = %client_id, revision, outcome = %error, correlation_id = error.correlation_id(), "platform write");
-            Err(error)
-        }
-    }
+    let span = tracing::info_span!("credential", client = client.client_id, revision);
+    session.platform.update_integration_credential(target, client).instrument(span).await.map(|reply| reply.modified_date)
 }
 
 #[cfg(test)]

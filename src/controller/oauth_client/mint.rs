@@ -68,7 +68,9 @@ pub async fn mint(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint) -> Resul
         memory.held = None;
     });
     let (operation, result) = call(seen, mint, session, slot, &nonce).await;
-    audit(pass, operation, &result);
+    if let Ok(issued) = &result {
+        tracing::info!(target: "audit", client = %issued.client.id, "the platform issued a credential");
+    }
     match result {
         Ok(issued) => issued_client(pass, seen, mint, session, issued, &nonce).await,
         Err(error) if error.outcome_is_known() => refused(pass, seen, mint, &error).await,
@@ -386,18 +388,4 @@ async fn cannot_store(pass: &mut Pass<'_>, seen: &Observation, mint: &Mint, erro
         return rotation_end::fail(pass, seen, &error.to_string()).await;
     }
     publish::cannot_store(pass, seen, error)
-}
-
-fn audit(pass: &Pass<'_>, operation: genesys::Operation, result: &Result<IssuedClient, genesys::Error>) {
-    let object = format!(
-        "{}/{}",
-        pass.object.metadata.namespace.as_deref().unwrap_or_default(),
-        pass.object.metadata.name.as_deref().unwrap_or_default()
-    );
-    match result {
-        Ok(issued) => tracing::info!(target: "audit", %object, %operation, client = %issued.client.id, outcome = "done", "platform write"),
-        Err(error) => {
-            tracing::info!(target: "audit", %object, %operation, outcome = %error, correlation_id = error.correlation_id(), "platform write");
-        }
-    }
 }

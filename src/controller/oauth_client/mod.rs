@@ -54,7 +54,7 @@ use kube::{
         watcher,
     },
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{
     Clients, Stop,
@@ -63,7 +63,10 @@ use super::{
     fleet::{counted::News, followers::Followers},
     watch,
 };
-use crate::api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy, MANAGED_BY_LABEL};
+use crate::{
+    api::{FIELD_MANAGER, GenesysOAuthClient, GenesysOrganization, GenesysRotationPolicy, MANAGED_BY_LABEL},
+    observability::logging,
+};
 
 /// Whose objects a controller works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,18 +118,14 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     }
     let latest = seen.clone();
     let pass = move |object: Arc<GenesysOAuthClient>, context: Arc<Context>| {
-        let span = tracing::info_span!(
-            "client",
-            namespace = object.metadata.namespace.as_deref().unwrap_or_default(),
-            name = object.metadata.name.as_deref().unwrap_or_default(),
-            organization = object.spec.organization_ref.name
-        );
+        let span = span(&object);
         let (store, wanted) = (latest.clone(), ObjectRef::from_obj(&*object));
         Box::pin(queued::in_turn(object, context, move || store.get(&wanted)).instrument(span))
             as BoxFuture<'static, Result<controller::Action, Error>>
     };
-    let on_error =
-        |object: Arc<GenesysOAuthClient>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
+    let on_error = |object: Arc<GenesysOAuthClient>, error: &Error, context: Arc<Context>| {
+        span(&object).in_scope(|| reconcile::error_policy(&object, error, &context))
+    };
     let followers = &context.fleet.followers;
     controller = controller.reconcile_on(context.fleet.wakes.of(&scope));
     let passes = controller.graceful_shutdown_on(stop).run(pass, on_error, context.clone()).for_each(|result| {
@@ -147,6 +146,12 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
         }
     };
     tokio::join!(passes, all_shown);
+}
+
+fn span(object: &GenesysOAuthClient) -> Span {
+    let metadata = &object.metadata;
+    let (namespace, name) = (metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default());
+    logging::of_client(namespace, name, &object.spec.organization_ref.name)
 }
 
 /// Notes the version of an object that the watch shows, for those who count.

@@ -8,6 +8,7 @@ use kube::runtime::events::EventType;
 use super::{
     decide::{follows, rotate::after},
     integrations,
+    mint::show,
     moments::moment_of_error,
     observation::{Observation, Organization},
     pass::Pass,
@@ -28,7 +29,7 @@ use crate::{
         rotation_policy::RotationStrategy,
     },
     controller::{error::Error, sessions::Session},
-    genesys,
+    genesys::{self, ErrorClass},
     secret::Credential,
 };
 
@@ -146,6 +147,10 @@ pub async fn drain(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentRot
                         "the former client made {requests} requests within the last quarter of an hour, and stays until it makes none"
                     ));
                     pass.again = Again::After(IDLE_LOOK);
+                    return Ok(());
+                }
+                Err(error) if error.class() == ErrorClass::Withheld => {
+                    show(pass, &error);
                     return Ok(());
                 }
                 Err(error) => {

@@ -83,6 +83,37 @@ pub enum Step {
     Retire,
 }
 
+impl Step {
+    /// The name, for logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Publish(_) => "publish",
+            Self::Finish(..) => "finish",
+            Self::Own { .. } => "own",
+            Self::EnterRetirement(..) => "enter retirement",
+            Self::Mint(mint) => match mint.call {
+                MintCall::Create { .. } => "create",
+                MintCall::Reset { .. } => "reset",
+            },
+            Self::Adopt(_) => "adopt",
+            Self::Update => "update",
+            Self::Correct => "correct",
+            Self::StoreSecret(_) => "store Secret",
+            Self::DropFormerSecret => "drop former Secret",
+            Self::Verify(_) => "verify",
+            Self::Rotate => "rotate",
+            Self::Abort(_) => "abort",
+            Self::Abandon => "abandon",
+            Self::Escalate(_) => "escalate",
+            Self::Decline(_) => "decline",
+            Self::Follow(_) => "follow",
+            Self::DropRotationSecret => "drop rotation Secret",
+            Self::Retire => "retire",
+        }
+    }
+}
+
 /// A client that is adopted.
 #[derive(Clone, Debug)]
 pub struct Adopting {

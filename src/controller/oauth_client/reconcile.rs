@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::{ResourceExt as _, runtime::controller::Action, runtime::events::EventType};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{
     apply::apply,
@@ -14,6 +15,7 @@ use super::{
     observe, observe_platform,
     outlook::Outlook,
     pass::{Pass, Scanned, delay},
+    plan::Step,
     policy::keep_books,
     status::{Moment, Sight},
 };
@@ -44,8 +46,11 @@ pub async fn reconcile(object: Arc<GenesysOAuthClient>, context: Arc<Context>) -
         return Ok(Action::requeue(STALE_COPY));
     }
     let mut pass = Pass::new(&context, &object);
-    let result =
-        if object.metadata.deletion_timestamp.is_some() { cleanup::cleanup(&mut pass).await } else { work(&mut pass, object).await };
+    let result = if object.metadata.deletion_timestamp.is_some() {
+        cleanup::cleanup(&mut pass).instrument(tracing::info_span!("step", reason = "deletion")).await
+    } else {
+        work(&mut pass, object).await
+    };
     match result {
         Err(Error::Stale) => Ok(Action::requeue(context.memory.remember(&uid, Recollection::lost_race))),
         Err(error @ Error::Superseded { .. }) => {
@@ -86,7 +91,7 @@ async fn work(pass: &mut Pass<'_>, object: Arc<GenesysOAuthClient>) -> Result<Ac
     look_at_client(pass, &seen).await;
     look_at_credential(pass, &seen);
     let plan = decide(&seen);
-    tracing::debug!(steps = ?plan.steps.iter().map(step_name).collect::<Vec<_>>(), again = ?plan.again, "decided");
+    tracing::debug!(steps = ?plan.steps.iter().map(Step::name).collect::<Vec<_>>(), again = ?plan.again, "decided");
     let not_yet = matches!(seen.organization, Organization::NotYet);
     pass.remember(|memory| memory.not_yet = if not_yet { memory.not_yet.saturating_add(1) } else { 0 });
     if not_yet || matches!(seen.organization, Organization::NotOurs) {
@@ -226,34 +231,6 @@ async fn announce(pass: &Pass<'_>) {
     }
 }
 
-fn step_name(step: &super::plan::Step) -> &'static str {
-    use super::plan::{MintCall, Step};
-    match step {
-        Step::Publish(_) => "publish",
-        Step::Finish(..) => "finish",
-        Step::Own { .. } => "own",
-        Step::EnterRetirement(..) => "enter retirement",
-        Step::Mint(mint) => match mint.call {
-            MintCall::Create { .. } => "create",
-            MintCall::Reset { .. } => "reset",
-        },
-        Step::Adopt(_) => "adopt",
-        Step::Update => "update",
-        Step::Correct => "correct",
-        Step::StoreSecret(_) => "store Secret",
-        Step::DropFormerSecret => "drop former Secret",
-        Step::Verify(_) => "verify",
-        Step::Rotate => "rotate",
-        Step::Abort(_) => "abort",
-        Step::Abandon => "abandon",
-        Step::Escalate(_) => "escalate",
-        Step::Decline(_) => "decline",
-        Step::Follow(_) => "follow",
-        Step::DropRotationSecret => "drop rotation Secret",
-        Step::Retire => "retire",
-    }
-}
-
 /// The pause after an error of the Kubernetes API.
 #[must_use]
 pub fn error_policy(object: &GenesysOAuthClient, error: &Error, context: &Context) -> Action {
@@ -262,6 +239,6 @@ pub fn error_policy(object: &GenesysOAuthClient, error: &Error, context: &Contex
         memory.failures = memory.failures.saturating_add(1);
         pause(memory.failures, fraction)
     });
-    tracing::warn!(object = %object.name_any(), namespace = object.namespace(), reason = error.reason(), %error, wait = ?wait, "the pass failed");
+    tracing::warn!(reason = error.reason(), %error, wait = ?wait, "the pass failed");
     Action::requeue(wait)
 }

@@ -99,7 +99,6 @@ pub async fn retire(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
             failed(pass, id, &error);
             return Ok(());
         }
-        tracing::info!(target: "audit", object = %format!("{}/{}", seen.ownership.namespace, seen.ownership.name), client = %id, operation = "DELETE", reason = "surplus client of this object", outcome = "done", "platform write");
         pass.event(EventType::Normal, "ClientDeleted", &format!("deleted surplus client {id}")).await;
     }
     pass.status.retiring.retain(|retiring| retiring.client_id != id);

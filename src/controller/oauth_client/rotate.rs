@@ -73,6 +73,10 @@ async fn prove_and_publish(pass: &mut Pass<'_>, seen: &Observation, current: &Cu
     if current.synced_generation != seen.object.metadata.generation && matches!(seen.declared, Some(Ok(_))) {
         match update::bring_to_spec(pass, seen, session, &credential.client_id).await? {
             update::Brought::Done => {}
+            update::Brought::Withheld(error) => {
+                show(pass, &error);
+                return Ok(());
+            }
             update::Brought::Failed(why) => {
                 pass.note(format!("the new client could not be brought to spec yet ({why})"));
                 pass.again = Again::Backoff;
@@ -253,7 +257,7 @@ async fn publish_new(pass: &mut Pass<'_>, seen: &Observation, current: &CurrentR
     pass.sight = super::status::Sight::Whole;
     let note = format!("Secret {:?} now holds the credential of client {client} at revision {revision}", seen.object.secret_name());
     pass.event(EventType::Normal, "CredentialRotated", &note).await;
-    tracing::info!(target: "audit", object = %format!("{}/{}", seen.ownership.namespace, seen.ownership.name), client = %client, revision, trigger = ?current.trigger, outcome = "published", "rotation");
+    tracing::info!(target: "audit", client = %client, revision, trigger = ?current.trigger, outcome = "published", "rotation");
     pass.again = Again::After(Duration::ZERO);
     Ok(())
 }

@@ -119,7 +119,7 @@ pub async fn fail(pass: &mut Pass<'_>, seen: &Observation, why: &str) -> Result<
     })
     .await?;
     forget(pass);
-    tracing::warn!(target: "audit", object = %format!("{}/{}", seen.ownership.namespace, seen.ownership.name), trigger = ?current.trigger, %why, outcome = "failed", "rotation");
+    tracing::warn!(target: "audit", trigger = ?current.trigger, %why, outcome = "failed", "rotation");
     pass.event(EventType::Warning, "RotationFailed", &format!("{why}; the old credential stays in force")).await;
     // What can't wait for its next time is tried again with growing pauses.
     pass.again = if current.trigger == Trigger::Repair { Again::Backoff } else { Again::After(Duration::ZERO) };

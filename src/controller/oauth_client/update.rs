@@ -2,8 +2,10 @@
 
 use kube::runtime::events::EventType;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::{
+    mint::show,
     moments::moment_of_error,
     observation::{ClientView, Observation, Organization, client_nonce},
     pass::Pass,
@@ -16,7 +18,7 @@ use crate::{
         oauth_client::{DesiredState, RetiringState},
     },
     controller::{error::Error, sessions::Session},
-    genesys::{self, ClientRequest, ClientState, OAuthClient, Operation},
+    genesys::{self, ClientRequest, ClientState, ErrorClass, OAuthClient},
     marker::Marker,
 };
 
@@ -27,6 +29,13 @@ pub enum Brought {
     Done,
     /// It is not, or that is not known.
     Failed(String),
+    /// This process kept a call back, that it or the next one makes.
+    Withheld(genesys::Error),
+}
+
+/// What an error of a call makes of it.
+fn failed(error: genesys::Error) -> Brought {
+    if error.class() == ErrorClass::Withheld { Brought::Withheld(error) } else { Brought::Failed(error.cause()) }
 }
 
 /// Brings a client of a rotation to what spec declares: the new one before its publish, or the old one while it drains.
@@ -35,7 +44,7 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
     let client = match session.platform.get_client(id).await {
         Ok(client) => client,
         Err(error) if error.is_not_found() => return Ok(Brought::Done),
-        Err(error) => return Ok(Brought::Failed(error.cause())),
+        Err(error) => return Ok(failed(error)),
     };
     let Some(marker) = client.description.as_deref().and_then(Marker::parse).filter(|marker| marker.owner == seen.owner) else {
         return Ok(Brought::Failed(format!("client {id} does not carry this object's marker")));
@@ -44,7 +53,7 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
     if request.differences(&client).is_empty() {
         return Ok(Brought::Done);
     }
-    Ok(match put(seen, session, &client, &request).await {
+    Ok(match put(session, &client, &request).await {
         Ok(reply) => {
             pass.saw_of(&reply, Instant::now() + seen.times.window);
             pass.event(EventType::Normal, "ClientUpdated", &format!("updated client {id}")).await;
@@ -53,34 +62,20 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
                 Some(difference) => Brought::Failed(format!("{} stays {}", difference.field, difference.actual)),
             }
         }
-        Err(error) => Brought::Failed(error.cause()),
+        Err(error) => failed(error),
     })
 }
 
 /// Writes a client as it was read with the declared fields laid over it. Sent once; a lost answer is found out by the next look.
-pub async fn put(
-    seen: &Observation,
-    session: &Session,
-    client: &OAuthClient,
-    request: &ClientRequest,
-) -> Result<OAuthClient, genesys::Error> {
+pub async fn put(session: &Session, client: &OAuthClient, request: &ClientRequest) -> Result<OAuthClient, genesys::Error> {
     let fields: Vec<&str> = request.differences(client).iter().map(|difference| difference.field).collect();
-    let result = session.platform.update_client(&client.id, request.overlay(&client.raw)).await;
-    let object = format!("{}/{}", seen.ownership.namespace, seen.ownership.name);
-    let (operation, fields) = (Operation::UpdateClient, fields.join(","));
-    match &result {
-        Ok(_) => {
-            tracing::info!(target: "audit", %object, %operation, client = %client.id, %fields, outcome = "done", "platform write");
-        }
-        Err(error) => {
-            tracing::info!(target: "audit", %object, %operation, client = %client.id, %fields, outcome = %error, correlation_id = error.correlation_id(), "platform write");
-        }
-    }
-    result
+    let span = tracing::info_span!("fields", changed = fields.join(","));
+    session.platform.update_client(&client.id, request.overlay(&client.raw)).instrument(span).await
 }
 
 /// Brings the clients that workloads use to what spec declares: the published one, then those that drain.
 pub async fn update(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error> {
+    let before = pass.status.synced_generation;
     update_published(pass, seen).await?;
     let Organization::Ready(_, session) = &seen.organization else { return Ok(()) };
     if pass.status.synced_generation != seen.object.metadata.generation {
@@ -88,15 +83,20 @@ pub async fn update(pass: &mut Pass<'_>, seen: &Observation) -> Result<(), Error
     }
     let draining = pass.status.retiring.iter().filter(|retiring| retiring.state == RetiringState::Draining);
     for id in draining.map(|retiring| retiring.client_id.clone()).collect::<Vec<_>>() {
-        if let Brought::Failed(why) = bring_to_spec(pass, seen, session, &id).await? {
-            // It is on its way out: what it lacks of the edit says nothing of the published one.
-            tracing::warn!(client = %id, %why, "a client that drains could not be brought to spec");
-            pass.event(
-                EventType::Warning,
-                "DrainingClientNotUpdated",
-                &format!("client {id}, which drains, was not brought to spec: {why}"),
-            )
-            .await;
+        match bring_to_spec(pass, seen, session, &id).await? {
+            Brought::Done => {}
+            Brought::Failed(why) => {
+                // It is on its way out: what it lacks of the edit says nothing of the published one.
+                tracing::warn!(client = %id, %why, "a client that drains could not be brought to spec");
+                let note = format!("client {id}, which drains, was not brought to spec: {why}");
+                pass.event(EventType::Warning, "DrainingClientNotUpdated", &note).await;
+            }
+            Brought::Withheld(error) => {
+                // The next pass begins the edit again, and comes to this client.
+                pass.status.synced_generation = before;
+                show(pass, &error);
+                return Ok(());
+            }
         }
     }
     Ok(())
@@ -129,7 +129,7 @@ async fn update_published(pass: &mut Pass<'_>, seen: &Observation) -> Result<(),
         }
         pass.commit_status().await?;
     }
-    match put(seen, session, client, &request).await {
+    match put(session, client, &request).await {
         Ok(reply) => {
             let still: Vec<String> =
                 request.differences(&reply).iter().map(|difference| format!("{} stays {}", difference.field, difference.actual)).collect();

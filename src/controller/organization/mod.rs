@@ -19,10 +19,13 @@ use kube::{
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{controller, reflector::ObjectRef, watcher},
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{Clients, Stop, context::Context, error::Error, watch};
-use crate::{api::GenesysOrganization, observability::metrics::passes::Controller as Kind};
+use crate::{
+    api::GenesysOrganization,
+    observability::{logging, metrics::passes::Controller as Kind},
+};
 
 /// Runs the controller until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
@@ -49,13 +52,14 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
         Some(((), context))
     });
     let pass = |object: Arc<GenesysOrganization>, context: Arc<Context>| {
-        let span = tracing::info_span!("organization", name = object.metadata.name.as_deref().unwrap_or_default());
+        let span = span(&object);
         let metrics = context.metrics.clone();
         let timed = async move { metrics.passes.timed(Kind::Organization, Box::pin(reconcile::reconcile(object, context))).await };
         Box::pin(timed.instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
     };
-    let on_error =
-        |object: Arc<GenesysOrganization>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
+    let on_error = |object: Arc<GenesysOrganization>, error: &Error, context: Arc<Context>| {
+        span(&object).in_scope(|| reconcile::error_policy(&object, error, &context))
+    };
     let passes = controller
         .watches(secrets, watcher::Config::default(), move |secret| {
             let name = secret.metadata.name.unwrap_or_default();
@@ -88,4 +92,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
             }
         })
         .await;
+}
+
+fn span(object: &GenesysOrganization) -> Span {
+    logging::of_organization(object.metadata.name.as_deref().unwrap_or_default())
 }

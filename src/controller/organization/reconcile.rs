@@ -386,6 +386,6 @@ pub fn error_policy(object: &GenesysOrganization, error: &Error, context: &Conte
         memory.failures = memory.failures.saturating_add(1);
         pause(memory.failures, fraction)
     });
-    tracing::warn!(organization = %object.name_any(), reason = error.reason(), %error, wait = ?wait, "the pass failed");
+    tracing::warn!(reason = error.reason(), %error, wait = ?wait, "the pass failed");
     Action::requeue(wait)
 }

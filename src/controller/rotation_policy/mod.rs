@@ -16,25 +16,25 @@ use std::sync::Arc;
 
 use futures::{StreamExt as _, future::BoxFuture};
 use kube::runtime::{controller, watcher};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::{Clients, Stop, context::Context, error::Error, oauth_client::Scope, watch};
-use crate::{api::GenesysRotationPolicy, observability::metrics::passes::Controller as Kind};
+use crate::{
+    api::GenesysRotationPolicy,
+    observability::{logging, metrics::passes::Controller as Kind},
+};
 
 /// Runs the controller of a scope until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: Stop) {
     let pass = |object: Arc<GenesysRotationPolicy>, context: Arc<Context>| {
-        let span = tracing::info_span!(
-            "policy",
-            namespace = object.metadata.namespace.as_deref().unwrap_or_default(),
-            name = object.metadata.name.as_deref().unwrap_or_default()
-        );
+        let span = span(&object);
         let metrics = context.metrics.clone();
         let timed = async move { metrics.passes.timed(Kind::RotationPolicy, Box::pin(reconcile::reconcile(object, context))).await };
         Box::pin(timed.instrument(span)) as BoxFuture<'static, Result<controller::Action, Error>>
     };
-    let on_error =
-        |object: Arc<GenesysRotationPolicy>, error: &Error, context: Arc<Context>| reconcile::error_policy(&object, error, &context);
+    let on_error = |object: Arc<GenesysRotationPolicy>, error: &Error, context: Arc<Context>| {
+        span(&object).in_scope(|| reconcile::error_policy(&object, error, &context))
+    };
     let controller = watch::controller(watch::of_scope(&clients.watches, &scope), watcher::Config::default(), &context);
     context.metrics.add_policies(controller.store());
     controller
@@ -48,4 +48,9 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
             }
         })
         .await;
+}
+
+fn span(object: &GenesysRotationPolicy) -> Span {
+    let metadata = &object.metadata;
+    logging::of_policy(metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
 }

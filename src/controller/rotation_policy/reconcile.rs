@@ -97,6 +97,6 @@ pub fn error_policy(object: &GenesysRotationPolicy, error: &Error, context: &Con
         memory.failures = memory.failures.saturating_add(1);
         pause(memory.failures, fraction)
     });
-    tracing::warn!(policy = %object.name_any(), namespace = object.namespace(), reason = error.reason(), %error, wait = ?wait, "the pass failed");
+    tracing::warn!(reason = error.reason(), %error, wait = ?wait, "the pass failed");
     Action::requeue(wait)
 }

@@ -260,7 +260,7 @@ impl std::io::Write for Log {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_call_is_one_line_without_a_secret() {
+async fn every_call_is_one_line_and_every_write_one_more_without_a_secret() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber =
@@ -276,11 +276,15 @@ async fn every_call_is_one_line_without_a_secret() {
         let _ = platform.reset_secret(slot, "c1").await;
     }
     let text = String::from_utf8(log.0.lock().expect("lock").clone()).expect("text");
-    let lines: Vec<&str> = text.lines().collect();
+    let (audit, lines): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.contains(" audit: "));
     assert_eq!(lines.len(), 3, "{text}");
     assert!(lines[0].contains("operation=\"GetToken\" status=200"), "{text}");
     assert!(lines[1].contains("operation=\"ResetClientSecret\" status=200 correlation=\"corr-1\" milliseconds=0"), "{text}");
     assert!(lines[2].contains("error=the response was lost: reset"), "{text}");
+    let write = "platform write operation=\"ResetClientSecret\" request=\"POST /api/v2/oauth/clients/c1/secret\"";
+    assert_eq!(audit.len(), 2, "{text}");
+    assert!(audit[0].contains(&format!("{write} outcome=\"done\" correlation_id=\"corr-1\"")), "{text}");
+    assert!(audit[1].contains(&format!("{write} outcome=\"unknown\" error=")) && audit[1].contains("reset"), "{text}");
     for secret in ["hush-hush", "hunter2", "token-1", "b3duLWlk"] {
         assert!(!text.contains(secret), "{text}");
     }

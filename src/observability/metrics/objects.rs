@@ -267,3 +267,60 @@ fn inventory(organization: &GenesysOrganization) -> Vec<([String; 2], f64)> {
     ];
     sorts.map(|(sort, clients)| ([name.clone(), sort.to_owned()], number(clients))).to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(spec: &Value, status: &Value) -> Arc<GenesysOAuthClient> {
+        let mut object = json!({
+            "apiVersion": "oauth.genesys-operator.io/v1alpha1", "kind": "GenesysOAuthClient", "metadata": { "name": "billing", "namespace": "team" },
+            "spec": { "organizationRef": { "name": "acme" }, "grantType": "ClientCredentials" }, "status": status,
+        });
+        for (key, value) in spec.as_object().into_iter().flatten() {
+            object["spec"][key] = value.clone();
+        }
+        Arc::new(serde_json::from_value(object).expect("an object"))
+    }
+
+    fn conditions_of(types: &[(&str, &str)]) -> Value {
+        let condition = |(type_, status): &(&str, &str)| json!({ "type": type_, "status": status, "reason": "Whatever", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z" });
+        json!({ "conditions": types.iter().map(condition).collect::<Vec<_>>() })
+    }
+
+    #[test]
+    fn an_object_is_in_the_first_state_that_fits() {
+        let ready = [("Ready", "True"), ("Rotating", "False"), ("Reconciling", "False"), ("Stalled", "False")];
+        let rotating = [("Ready", "True"), ("Rotating", "True"), ("Stalled", "False")];
+        let stalled = [("Ready", "True"), ("Rotating", "True"), ("Stalled", "True")];
+        for (spec, conditions, expected) in [
+            (json!({}), &[][..], "Pending"),
+            (json!({}), &[("Ready", "Unknown"), ("Reconciling", "True")], "Reconciling"),
+            (json!({}), &ready, "Ready"),
+            (json!({}), &rotating, "Rotating"),
+            (json!({}), &stalled, "Stalled"),
+            (json!({ "suspend": true }), &ready, "Suspended"),
+            (json!({ "suspend": true }), &stalled, "Stalled"),
+            (json!({ "state": "Inactive" }), &ready, "Inactive"),
+        ] {
+            assert_eq!(state(&object(&spec, &conditions_of(conditions))), expected, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_somebody_wrote_gives_no_label_of_his_choice() {
+        let mut status = conditions_of(&[("Ready", "perhaps"), ("Mine", "True")]);
+        status["drift"] = json!([{ "field": "roles", "extra": ["a", "b"], "missing": ["c"] }, { "field": "mine", "extra": ["d"] }]);
+        let objects = Objects { clients: vec![object(&json!({}), &status)], ..Objects::default() };
+        let told: Vec<[String; 5]> = conditions(&objects).map(|(labels, _)| labels).collect();
+        assert_eq!(told, [["GenesysOAuthClient", "team", "billing", "Ready", "Unknown"].map(str::to_owned)]);
+        let client = seen(&objects.clients[0]).expect("it has a status");
+        let fields = |values: Vec<([String; 3], f64)>| {
+            values.into_iter().map(|([_, _, field], value)| format!("{field} {value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(drift(&client, &FIELDS, differences)), ["other 1", "roles 3"]);
+        assert_eq!(fields(drift(&client, &POWERS, |entry| entry.extra.len())), ["roles 2"]);
+    }
+}

@@ -16,7 +16,7 @@ use crate::{
 /// The bounds of how long a pass takes, in seconds: one may wait for the budget for ten minutes.
 const BOUNDS: [f64; 9] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0];
 /// The reasons of errors that end a pass, as [`Error::reason`] gives them.
-const ERRORS: [&str; 4] = ["Stale", "KubernetesCallFailed", "Conflict", "Superseded"];
+const ERRORS: [&str; 5] = ["Stale", "Withheld", "KubernetesCallFailed", "Conflict", "Superseded"];
 
 /// The steps of a rotation.
 const STEPS: [RotationStep; 6] = [
@@ -145,7 +145,8 @@ impl Passes {
 
     fn note(&self, controller: Controller, took: Duration, error: Option<&Error>) {
         self.durations.get_or_create(&duration_of(controller)).observe(took.as_secs_f64());
-        if let Some(error) = error {
+        // A call that this process kept back is no error.
+        if let Some(error) = error.filter(|error| !matches!(error, Error::Withheld(_))) {
             self.errors.get_or_create(&error_of(controller, error.reason())).inc();
         }
     }
