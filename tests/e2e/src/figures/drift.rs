@@ -36,8 +36,7 @@ fn goal(name: &str) -> Goal {
         "compare.10000" => Goal::AtMost(50.0),
         "calls-per-scan.10" | "calls-per-scan.1000" | "calls-per-scan.10000" => Goal::AtMost(1.0),
         // One interval, and what the pass takes.
-        "change-to-condition.longest" => Goal::AtMost(305.0),
-        "fields-100.told-after" | "fields-100.report.told-after" => Goal::AtMost(305.0),
+        "change-to-condition.longest" | "fields-100.told-after" | "fields-100.report.told-after" => Goal::AtMost(305.0),
         // An interval, 200 calls at the rate of the simulator's limit, and the proofs of those whose roles came back.
         "fields-100.changed-back-after" => Goal::AtMost(480.0),
         // One PUT for each.
