@@ -74,10 +74,11 @@ fn price(strategy: &str, spec: &Value) {
         let calls = world.simulator.calls();
         let since = before.calls.iter().sum::<usize>();
         println!("{strategy} calls {:?}", calls[since..].iter().map(|call| call.operation).collect::<Vec<_>>());
-        // The counts of a policy are written once for all that changed within some seconds, so no rotation pays them alone.
-        let (shared, own): (Vec<_>, Vec<_>) = writes.iter().partition(|write| write.contains(POLICIES));
+        // The counts of a policy and of an organization are written once for all that changed within some seconds: no rotation pays them alone.
+        let (shared, own): (Vec<_>, Vec<_>) =
+            writes.iter().partition(|write| write.contains(POLICIES) || write.contains("genesysorganizations"));
         println!("figure rotation.{strategy}.kubernetes-writes {}", own.len());
-        println!("figure rotation.{strategy}.policy-writes {}", shared.len());
+        println!("figure rotation.{strategy}.shared-writes {}", shared.len());
         for ((name, after), before) in Paid::NAMES.into_iter().zip(after.calls).zip(before.calls) {
             println!("figure rotation.{strategy}.{name} {}", after - before);
         }
