@@ -32,22 +32,24 @@ fn may_speak(target: &str, level: Level) -> bool {
 }
 
 /// The span of a pass over a client: each line in it tells of which object, and in which organization.
+///
+/// Spans like this are of level error: a filter that drops lines must not drop what the others speak of.
 #[must_use]
 pub fn of_client(namespace: &str, name: &str, organization: &str) -> Span {
     // Not `name`: in JSON that is the span's own.
-    tracing::info_span!("client", object = %format_args!("{namespace}/{name}"), organization)
+    tracing::error_span!("client", object = %format_args!("{namespace}/{name}"), organization)
 }
 
 /// The span of a pass over an organization.
 #[must_use]
 pub fn of_organization(name: &str) -> Span {
-    tracing::info_span!("organization", object = name, organization = name)
+    tracing::error_span!("organization", object = name, organization = name)
 }
 
 /// The span of a pass over a rotation policy, whose clients may be of several organizations.
 #[must_use]
 pub fn of_policy(namespace: &str, name: &str) -> Span {
-    tracing::info_span!("policy", object = %format_args!("{namespace}/{name}"))
+    tracing::error_span!("policy", object = %format_args!("{namespace}/{name}"))
 }
 
 /// Starts logging to a writer, filtered by `RUST_LOG`, or else by `filter`.
@@ -107,23 +109,25 @@ mod tests {
     }
 
     #[test]
-    fn a_json_line_tells_its_object_and_its_organization() {
-        let kept = Kept::default();
-        let writer = kept.clone();
-        let subscriber = subscriber(LogFormat::Json, EnvFilter::new("info"), move || writer.clone());
-        tracing::subscriber::with_default(subscriber, || {
-            let tell = || tracing::info!(answer = 42, "told");
-            of_client("team-a", "billing", "acme").in_scope(|| tracing::info_span!("step", reason = "create").in_scope(tell));
-            of_organization("acme").in_scope(tell);
-            of_policy("team-a", "monthly").in_scope(tell);
-        });
-        let text = String::from_utf8(kept.0.lock().expect("no panic").clone()).expect("text");
-        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
-        let spans: Vec<&Value> = lines.iter().map(|line| &line["spans"]).collect();
-        assert_eq!(spans[0][0], json!({ "object": "team-a/billing", "organization": "acme", "name": "client" }));
-        assert_eq!(spans[0][1], json!({ "reason": "create", "name": "step" }));
-        assert_eq!(spans[1][0], json!({ "object": "acme", "organization": "acme", "name": "organization" }));
-        assert_eq!(spans[2][0], json!({ "object": "team-a/monthly", "name": "policy" }));
-        assert!(lines.iter().all(|line| line["message"] == "told" && line["answer"] == 42));
+    fn a_json_line_tells_its_object_and_its_organization_whatever_is_filtered() {
+        for filter in ["info", "warn,audit=info", "error,audit=debug"] {
+            let kept = Kept::default();
+            let writer = kept.clone();
+            let subscriber = subscriber(LogFormat::Json, EnvFilter::new(filter), move || writer.clone());
+            tracing::subscriber::with_default(subscriber, || {
+                let tell = || tracing::info!(target: "audit", answer = 42, "told");
+                of_client("team-a", "billing", "acme").in_scope(|| tracing::error_span!("step", reason = "create").in_scope(tell));
+                of_organization("acme").in_scope(tell);
+                of_policy("team-a", "monthly").in_scope(tell);
+            });
+            let text = String::from_utf8(kept.0.lock().expect("no panic").clone()).expect("text");
+            let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+            let spans: Vec<&Value> = lines.iter().map(|line| &line["spans"]).collect();
+            assert_eq!(spans[0][0], json!({ "object": "team-a/billing", "organization": "acme", "name": "client" }), "{filter}");
+            assert_eq!(spans[0][1], json!({ "reason": "create", "name": "step" }), "{filter}");
+            assert_eq!(spans[1][0], json!({ "object": "acme", "organization": "acme", "name": "organization" }), "{filter}");
+            assert_eq!(spans[2][0], json!({ "object": "team-a/monthly", "name": "policy" }), "{filter}");
+            assert!(lines.iter().all(|line| line["message"] == "told" && line["answer"] == 42), "{filter}");
+        }
     }
 }

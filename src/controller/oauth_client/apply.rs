@@ -22,7 +22,7 @@ pub async fn apply(pass: &mut Pass<'_>, seen: &mut Observation, plan: &Plan) -> 
         pass.moment.clone_from(&plan.moment);
         pass.again = Again::AtResync;
         seen.work_as(class::of_step(step, seen), &pass.context.memory);
-        run(pass, seen, step).instrument(tracing::info_span!("step", reason = step.name())).await?;
+        run(pass, seen, step).instrument(tracing::error_span!("step", reason = step.name())).await?;
         again = again.or(pass.again);
         let said = pass.moment.take().filter(|said| plan.moment.as_ref() != Some(said));
         // The words of the first step that has some; but what needs a person comes first.

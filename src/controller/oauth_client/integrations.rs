@@ -131,7 +131,7 @@ async fn put(
     client: &ClientCredential,
     revision: i64,
 ) -> Result<Option<Timestamp>, genesys::Error> {
-    let span = tracing::info_span!("credential", client = client.client_id, revision);
+    let span = tracing::error_span!("credential", client = client.client_id, revision);
     session.platform.update_integration_credential(target, client).instrument(span).await.map(|reply| reply.modified_date)
 }
 

@@ -47,7 +47,7 @@ pub async fn reconcile(object: Arc<GenesysOAuthClient>, context: Arc<Context>) -
     }
     let mut pass = Pass::new(&context, &object);
     let result = if object.metadata.deletion_timestamp.is_some() {
-        cleanup::cleanup(&mut pass).instrument(tracing::info_span!("step", reason = "deletion")).await
+        cleanup::cleanup(&mut pass).instrument(tracing::error_span!("step", reason = "deletion")).await
     } else {
         work(&mut pass, object).await
     };

@@ -69,7 +69,7 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
 /// Writes a client as it was read with the declared fields laid over it. Sent once; a lost answer is found out by the next look.
 pub async fn put(session: &Session, client: &OAuthClient, request: &ClientRequest) -> Result<OAuthClient, genesys::Error> {
     let fields: Vec<&str> = request.differences(client).iter().map(|difference| difference.field).collect();
-    let span = tracing::info_span!("fields", changed = fields.join(","));
+    let span = tracing::error_span!("fields", changed = fields.join(","));
     session.platform.update_client(&client.id, request.overlay(&client.raw)).instrument(span).await
 }
 
