@@ -40,7 +40,7 @@ pub async fn in_turn(
     let (class, purpose) = at_the_gate(&object, shown(&object, &context));
     let work = Work::new(class, &object.namespace().unwrap_or_default());
     let (_place, object) = match context.gates.enter(organization, &work) {
-        Ok(place) => (place, object),
+        Ok(place) => (Some(place), object),
         Err(Kept::Outside(mut outside)) => {
             let ahead = outside.ahead;
             let place = tokio::select! {
@@ -49,11 +49,13 @@ pub async fn in_turn(
                 () = announce(&object, &context, &work, purpose, ahead) => until_let_in(outside, &context, work, &latest).await,
             };
             match place {
-                Ok(place) => (place, latest().unwrap_or(object)),
+                Ok(place) => (Some(place), latest().unwrap_or(object)),
+                Err(Closed) if holds_a_secret(&object, &context) => (None, latest().unwrap_or(object)),
                 Err(Closed) => return Ok(Action::await_change()),
             }
         }
         // No pass begins any more: the next process looks at every object at its start.
+        Err(Kept::Closed) if holds_a_secret(&object, &context) => (None, object),
         Err(Kept::Closed) => return Ok(Action::await_change()),
     };
     // Made only now: a pass is large, and thousands may wait.
@@ -63,6 +65,11 @@ pub async fn in_turn(
         result = pass => result,
         () = hasten(&context, &latest) => Ok(Action::await_change()),
     }
+}
+
+/// Whether this process alone knows a secret of the object: storing it is the one thing that no other process can do.
+fn holds_a_secret(object: &GenesysOAuthClient, context: &Context) -> bool {
+    context.memory.look(&object.uid().unwrap_or_default(), |memory| memory.is_some_and(|memory| memory.held.is_some()))
 }
 
 /// As long as a pass is under way whose object got an emergency meanwhile, its calls go before all others: the emergency's own pass comes after it.
