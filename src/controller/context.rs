@@ -10,6 +10,7 @@ use super::{
     gate::Gates,
     memory::Memory,
     sessions::Sessions,
+    watch::Malformed,
 };
 use crate::{
     genesys::{Regions, STOPPING, Transport},
@@ -69,6 +70,8 @@ pub struct Context {
     pub sessions: Arc<Sessions>,
     /// Lets the passes in, organization by organization.
     pub gates: Arc<Gates>,
+    /// The objects that the types can't hold.
+    pub malformed: Malformed,
     /// The one recorder of Events.
     pub events: Events,
     /// The random id of this process, which marks the intents that it wrote.

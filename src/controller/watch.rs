@@ -1,7 +1,11 @@
 //! Watches that one malformed object does not stop: an object that the types can't hold, because an older or a newer CRD let it in, is told and
 //! left out, and all others are worked. Changes no object.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use futures::{Stream, StreamExt as _};
 use kube::{
@@ -17,6 +21,52 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{context::Context, kubernetes::about, oauth_client::Scope};
+
+/// The objects that the types can't hold, by the watch that shows them.
+#[derive(Debug, Default)]
+pub struct Malformed(Mutex<Vec<(String, Arc<Mutex<Page>>)>>);
+
+/// What one watch shows of them: namespace and name of each.
+#[derive(Debug, Default)]
+struct Page {
+    shown: BTreeSet<(String, String)>,
+    /// Those of a list that is being read.
+    arriving: BTreeSet<(String, String)>,
+}
+
+impl Malformed {
+    fn page(&self, kind: &str) -> Arc<Mutex<Page>> {
+        let page = Arc::<Mutex<Page>>::default();
+        locked(&self.0).push((kind.to_owned(), page.clone()));
+        page
+    }
+
+    /// Namespace and name of each of a kind.
+    #[must_use]
+    pub fn of(&self, kind: &str) -> Vec<(String, String)> {
+        let pages = locked(&self.0);
+        let of_kind = pages.iter().filter(|(other, _)| other == kind);
+        of_kind.flat_map(|(_, page)| locked(page).shown.iter().cloned().collect::<Vec<_>>()).collect()
+    }
+}
+
+impl Page {
+    fn note<K: Watched>(&mut self, event: &Event<DeserializeGuard<K>>) {
+        let key = |shown: &DeserializeGuard<K>| (shown.namespace().unwrap_or_default(), shown.name_any());
+        match event {
+            Event::Init => self.arriving.clear(),
+            Event::InitDone => self.shown = std::mem::take(&mut self.arriving),
+            Event::InitApply(object) if object.0.is_err() => drop(self.arriving.insert(key(object))),
+            Event::Apply(object) if object.0.is_err() => drop(self.shown.insert(key(object))),
+            Event::Apply(object) | Event::Delete(object) => drop(self.shown.remove(&key(object))),
+            Event::InitApply(_) => {}
+        }
+    }
+}
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A kind that is watched.
 pub trait Watched: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
@@ -36,7 +86,11 @@ pub fn of_scope<K: Watched + Resource<Scope = NamespaceResourceScope>>(client: &
 pub fn controller<K: Watched>(api: Api<DeserializeGuard<K>>, config: watcher::Config, context: &Arc<Context>) -> Controller<K> {
     let (known, writer) = reflector::store();
     let (context, before) = (context.clone(), known.clone());
+    let page = context.malformed.page(&K::kind(&()));
     let sound = watcher(api, config).filter_map(move |event| {
+        if let Ok(event) = &event {
+            locked(&page).note(event);
+        }
         let (context, before) = (context.clone(), before.clone());
         async move {
             match event {

@@ -16,6 +16,7 @@ use genesys_oauth_operator::{
         memory::Memory,
         oauth_client::{integrations, pass::Pass},
         sessions::{Session, opened_for},
+        watch::Malformed,
     },
     genesys::{self, Budget, ClientCredential, Directory, HttpTransport, Platform, Regions, Scanner, Timeouts},
     observability::{
@@ -102,6 +103,7 @@ impl Bench {
             policies: Policies::default(),
             sessions: Arc::default(),
             gates: Gates::new(10),
+            malformed: Malformed::default(),
             events,
             epoch: "epoch".into(),
             cluster_id: "cluster".into(),

@@ -78,6 +78,7 @@ fn comparison_of_a_fleet() {
                     let books = Books {
                         snapshot: &snapshot,
                         objects: &objects,
+                        malformed: &[],
                         view: View::Whole,
                         cluster_id: "here",
                         own_client_id: "own",

@@ -6,6 +6,7 @@ use genesys_oauth_operator::api;
 use serde_json::{Value, json};
 
 use crate::{
+    look::message,
     objects,
     scenario::once,
     world::{Plan, World},
@@ -52,6 +53,17 @@ fn one_object_that_the_types_cannot_hold_keeps_no_other_from_being_worked() {
         }
         world.declare("payroll", &json!({}));
         world.settles("payroll").await;
+        // Whose policy can't be read waits with its rotations, and with nothing else.
+        world.apply(&objects::policy("broken-policy", &json!({ "interval": "30d", "maxConcurrent": "many" })));
+        world.declare("rotated", &json!({ "rotationPolicyRef": { "name": "broken-policy" } }));
+        world.settles("rotated").await;
+        let object = world.client_shows("rotated", "CredentialExpiring=Unknown/PolicyNotReady").await;
+        assert!(message(&object, "CredentialExpiring").contains("can't be read"), "{object}");
+        // The client of an object that can't be read is not nobody's.
+        let counted = |world: &World| world.organization().map(|organization| organization["status"]["inventory"].clone());
+        world.until("an inventory of all", |world| counted(world).filter(|inventory| inventory["total"] == 5)).await;
+        let inventory = counted(world).expect("an inventory");
+        assert!(inventory["managed"] == 4 && inventory["orphaned"].as_i64().unwrap_or(0) == 0, "{inventory}");
         // A process that begins anew meets them in its first lists.
         world.kill();
         world.start();
@@ -62,6 +74,8 @@ fn one_object_that_the_types_cannot_hold_keeps_no_other_from_being_worked() {
         }
         assert_eq!(world.client_of("billing").access_token_validity_seconds, 7200);
         assert!(world.clients_of("broken").is_empty() && world.clients_of("changes").len() == 1, "they are left alone");
+        world.apply(&objects::policy("broken-policy", &json!({ "interval": "30d" })));
+        world.client_shows("rotated", "CredentialExpiring=False/NotDue").await;
         world.remove("genesysorganizations", ("", "broken-organization")).await;
         for name in ["broken", "changes"] {
             world.declare(name, &json!({}));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::{Api, Resource as _, ResourceExt as _, api::ListParams};
+use kube::{Api, Resource as _, ResourceExt as _, api::ListParams, core::DeserializeGuard};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
@@ -229,14 +229,20 @@ async fn policy(context: &Context, object: &GenesysOAuthClient, organization: &O
         Organization::Ready(organization, _) | Organization::NotReady(_, organization) => Some(&**organization),
         _ => None,
     };
-    if object.spec.public_client {
+    if !object.can_rotate() {
         return Ok(PolicyView::None);
     }
     match &object.spec.rotation_policy_ref {
         Some(reference) => {
-            let api: Api<GenesysRotationPolicy> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+            let api: Api<DeserializeGuard<GenesysRotationPolicy>> =
+                Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
             let found = api.get_opt(&reference.name).await.during("reading the rotation policy")?;
-            Ok(policy::named(&context.policies, &reference.name, found.as_ref(), organization))
+            let named = |found| policy::named(&context.policies, &reference.name, found, organization);
+            Ok(match &found {
+                None => named(None),
+                Some(DeserializeGuard(Ok(found))) => named(Some(found)),
+                Some(DeserializeGuard(Err(fault))) => PolicyView::NotReady(policy::malformed(&reference.name, &fault.error)),
+            })
         }
         None => Ok(organization.map_or_else(
             || PolicyView::NotReady("the organization is not there yet".to_owned()),
@@ -273,7 +279,7 @@ pub(super) async fn namespace_labels(context: &Context, namespace: &str) -> Resu
 
 /// The organization of this name: live, because access must not be judged by an old copy.
 pub async fn organization(context: &Context, name: &str) -> Result<Organization, Error> {
-    let api: Api<GenesysOrganization> = Api::all(context.client.clone());
+    let api: Api<DeserializeGuard<GenesysOrganization>> = Api::all(context.client.clone());
     let selected = match &context.settings.organizations {
         None => api.get_opt(name).await.during("reading the organization")?,
         Some(selector) => {
@@ -284,6 +290,12 @@ pub async fn organization(context: &Context, name: &str) -> Result<Organization,
             }
             found
         }
+    };
+    // One that the types can't hold is told of by its own watch; nothing can be said of it until it is corrected.
+    let selected = match selected {
+        None => None,
+        Some(DeserializeGuard(Ok(found))) => Some(found),
+        Some(DeserializeGuard(Err(_))) => return Ok(Organization::NotYet),
     };
     // One that is being deleted is worked no more, whatever still holds it.
     let Some(organization) = selected.filter(|organization| organization.metadata.deletion_timestamp.is_none()) else {

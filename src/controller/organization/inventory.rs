@@ -44,6 +44,8 @@ pub struct Books<'a> {
     pub snapshot: &'a Snapshot,
     /// The objects of the organization that this operator sees.
     pub objects: &'a [Arc<GenesysOAuthClient>],
+    /// Namespace and name of the objects that the operator's types can't hold: theirs are the clients that carry their marker.
+    pub malformed: &'a [(String, String)],
     /// Whether those are all that the cluster has.
     pub view: View,
     /// The id of this cluster in markers.
@@ -73,6 +75,7 @@ pub fn greatest_age(organization: &GenesysOrganization) -> Option<Duration> {
 pub fn take(books: &Books<'_>) -> Inventory {
     let known = known_ids(books.objects);
     let cluster = Owner::new(books.cluster_id, "", "");
+    let unread: HashSet<Owner> = books.malformed.iter().map(|(namespace, name)| Owner::new(books.cluster_id, namespace, name)).collect();
     let mut owners = None;
     let mut inventory = Inventory::default();
     for client in &books.snapshot.scan.clients {
@@ -97,6 +100,10 @@ pub fn take(books: &Books<'_>) -> Inventory {
                 example(&mut inventory.unmanaged_clients, client);
             }
             (Some(marker), Some(object)) if issued(object, &marker.nonce) => {
+                inventory.managed += 1;
+                continue;
+            }
+            (Some(marker), None) if unread.contains(&marker.owner) => {
                 inventory.managed += 1;
                 continue;
             }
@@ -189,7 +196,7 @@ mod tests {
     fn seen_in(view: View, clients: Vec<OAuthClient>, objects: &[Arc<GenesysOAuthClient>], greatest_age: Option<Duration>) -> Inventory {
         let snapshot = Snapshot::new(Arc::new(Scan { clients, begun: Instant::now() }));
         let now = "2026-06-01T00:00:00Z".parse().expect("a time");
-        take(&Books { snapshot: &snapshot, objects, view, cluster_id: "here", own_client_id: "own", greatest_age, now })
+        take(&Books { snapshot: &snapshot, objects, malformed: &[], view, cluster_id: "here", own_client_id: "own", greatest_age, now })
     }
 
     #[tokio::test(start_paused = true)]
@@ -229,6 +236,26 @@ mod tests {
             "the unknown nonce of an object that is seen stays one"
         );
         assert_eq!(counts(seen_in(View::Whole, clients(), &objects, None)), (1, 2, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_client_of_an_object_that_cannot_be_read_is_not_nobodys() {
+        let snapshot = Snapshot::new(Arc::new(Scan {
+            clients: vec![marked("c1", "here", "unread", "abcdefgh22"), marked("c2", "here", "deleted", "abcdefgh22")],
+            begun: Instant::now(),
+        }));
+        let malformed = [("team".to_owned(), "unread".to_owned())];
+        let inventory = take(&Books {
+            snapshot: &snapshot,
+            objects: &[],
+            malformed: &malformed,
+            view: View::Whole,
+            cluster_id: "here",
+            own_client_id: "own",
+            greatest_age: None,
+            now: Timestamp::UNIX_EPOCH,
+        });
+        assert_eq!((inventory.managed, inventory.orphaned), (1, 1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kube::{
-    ResourceExt as _,
+    Resource as _, ResourceExt as _,
     runtime::{events::EventType, reflector::ObjectRef},
 };
 use tokio::time::Instant;
@@ -269,9 +269,11 @@ fn compare(context: &Context, object: &GenesysOrganization, session: &Session, s
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let objects: Vec<_> = context.fleet.objects().into_iter().filter(|client| client.spec.organization_ref.name == name).collect();
     let first = session.survey.lock().compared.is_none();
+    let malformed = context.malformed.of(&GenesysOAuthClient::kind(&()));
     let books = Books {
         snapshot,
         objects: &objects,
+        malformed: &malformed,
         view: View::of(&context.settings.watch_namespaces),
         cluster_id: &context.cluster_id,
         own_client_id: session.own_client_id(),
