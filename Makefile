@@ -51,11 +51,11 @@ control-plane: ## Find or make etcd, kube-apiserver and kubectl, once, outside t
 	@tests/control-plane/install.sh
 
 demo: ## Show the operator at work in one process: no cluster, no organization. CONTEXT=name: on that cluster. ARGS=--help: more
-	@echo "building the demo (a first build takes about five minutes)"
+	@echo "building the demo (a first build takes some minutes)"
 	@$(CARGO) run --locked --quiet --example demo -- $(if $(CONTEXT),--context '$(CONTEXT)') $(ARGS)
 
 demo-real: control-plane ## Show it on a real kube-apiserver, with the real kubectl. ARGS=--script: exit at the end
-	@echo "building the operator and the simulator (a first build takes about five minutes)"
+	@echo "building the operator and the simulator (a first build takes some minutes)"
 	@$(CARGO) build --locked --quiet --bins
 	@$(CARGO) run --locked --quiet --package genesys-oauth-operator-e2e --bin demo -- $(ARGS)
 
