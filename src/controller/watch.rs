@@ -68,6 +68,9 @@ fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What helps an object that the types can't hold.
+pub const REMEDY: &str = "correct it, or install the CRDs of the operator's own version";
+
 /// A kind that is watched.
 pub trait Watched: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
@@ -137,9 +140,7 @@ async fn sound<K: Watched>(event: Event<DeserializeGuard<K>>, before: &Store<K>,
 
 async fn tell<K: Watched>(malformed: &DeserializeGuard<K>, context: &Context) {
     let Err(fault) = &malformed.0 else { return };
-    let note = format!(
-        "the operator can't read this object, and leaves it alone: {fault}; correct it, or install the CRDs of the operator's own version"
-    );
+    let note = format!("the operator can't read this object, and leaves it alone: {fault}; {REMEDY}");
     tracing::error!(object = about(malformed), reason = "Malformed", %note, "a person must act");
     context.events.publish(malformed, EventType::Warning, "Malformed", &note).await;
 }

@@ -8,8 +8,9 @@ use std::{
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 
+use super::listening::{Listening, listen};
 use crate::lease::Tenure;
 
 /// A pass may wait for its turn in the request budget for 10 minutes, and for answers after that. One that takes longer hangs.
@@ -86,29 +87,14 @@ impl Pulse {
     }
 }
 
-/// Answers probes until it is dropped.
-#[derive(Debug)]
-pub struct Probes(JoinHandle<()>);
-
-impl Drop for Probes {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// Answers probes at this address.
 ///
 /// # Errors
 /// When nothing can listen there.
-pub async fn answer(address: SocketAddr, pulse: Arc<Pulse>) -> std::io::Result<Probes> {
-    let listener = TcpListener::bind(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "answering probes");
-    let server = async move {
-        if let Err(error) = axum::serve(listener, router(pulse)).await {
-            tracing::error!(%error, "probes are answered no more");
-        }
-    };
-    Ok(Probes(tokio::spawn(server)))
+pub async fn answer(address: SocketAddr, pulse: Arc<Pulse>) -> std::io::Result<Listening> {
+    let listening = listen(address, router(pulse)).await?;
+    tracing::info!(address = %listening.address, "answering probes");
+    Ok(listening)
 }
 
 fn router(pulse: Arc<Pulse>) -> Router {

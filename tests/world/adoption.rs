@@ -152,6 +152,8 @@ fn an_implicit_client_is_adopted_and_never_rotated() {
             "authorizedGrantType": "TOKEN", "roleDivisions": null, "scope": ["users:readonly"],
             "registeredRedirectUri": ["https://app.example.com/callback"],
         });
+        // Defaults are for those that can rotate: a date or a deadline of one that can't would call people for nothing.
+        world.declare_organization(&json!({ "rotationDefaults": { "interval": "30d" } }));
         let found = found(world, &members);
         world.apply(&kept("old", &found.secret));
         let mut spec = by_secret(&found.id);
@@ -159,6 +161,8 @@ fn an_implicit_client_is_adopted_and_never_rotated() {
         world.apply(&objects::with_spec(objects::web_app(NAME), &spec));
         world.settles(NAME).await;
         world.client_shows(NAME, "CredentialExpiring=False/NoSecret").await;
+        let rotation = world.status(NAME)["rotation"].clone();
+        assert!(rotation["next"].is_null() && rotation["expiresAt"].is_null(), "{rotation}");
         world.annotate(CLIENTS, NAME, &json!({ "oauth.genesys-operator.io/rotate": "one" })).await;
         world
             .until("the request to be declined", |world| {

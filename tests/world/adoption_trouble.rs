@@ -1,24 +1,25 @@
 //! Adoptions that are cut short, left unfinished, or meet a Secret of somebody else: each must start again, and none may cost the client.
 
-use genesys_cloud_simulator::{ClientState, Fault, Operation};
+use genesys_cloud_simulator::{ClientState, Fault, OAuthClient, Operation};
 use serde_json::{Value, json};
 
 use crate::{
-    adoption::{allow_resets, by_reset, by_secret, client, count, found, kept},
+    adoption::{Found, allow_resets, by_reset, by_secret, client, count, found, kept},
     look::{marker, message},
     objects::{self, TEAM},
     rotating::CLIENTS,
     scenario::{once, scenario},
     stories::NAME,
-    world::Plan,
+    world::{Plan, World},
 };
 
-#[test]
-fn an_adoption_that_is_cut_short_anywhere_starts_again() {
+/// Adopts a client by its secret and by a reset, cut short once at every request of either side, and looks what came of it.
+fn cut_short_anywhere(seed: u64, changes: &Value, ends_well: &impl AsyncFn(&World, &Found, &OAuthClient, bool)) {
     for reset in [false, true] {
         for skip in 0..14 {
-            once(Plan::new(213), async |world| {
+            once(Plan::new(seed), async |world| {
                 let found = found(world, &json!({}));
+                let before = client(world, &found.id);
                 world.apply(&kept("old", &found.secret));
                 allow_resets(world, &json!(["*"]));
                 tokio::time::sleep(std::time::Duration::from_secs(5)).await;
@@ -27,17 +28,26 @@ fn an_adoption_that_is_cut_short_anywhere_starts_again() {
                 } else {
                     world.end_after_any_kubernetes(u32::try_from(skip).expect("small"));
                 }
-                world.declare(NAME, &if reset { by_reset(&found.id) } else { by_secret(&found.id) });
+                let mut spec = if reset { by_reset(&found.id) } else { by_secret(&found.id) };
+                objects::merge(&mut spec, changes);
+                world.declare(NAME, &spec);
                 tokio::time::sleep(std::time::Duration::from_secs(60)).await;
                 if !world.runs() {
                     world.start();
                 }
-                world.settles(NAME).await;
-                assert_eq!((world.client_of(NAME).id, count(world, Operation::CreateClient)), (found.id.clone(), 0), "{reset} {skip}");
-                assert!(reset || world.simulator.secret_works(&found.id, &found.secret));
+                ends_well(world, &found, &before, reset).await;
+                assert_eq!((world.client_of(NAME).id, count(world, Operation::CreateClient)), (found.id, 0), "{reset} {skip}");
             });
         }
     }
+}
+
+#[test]
+fn an_adoption_that_is_cut_short_anywhere_starts_again() {
+    cut_short_anywhere(213, &json!({}), &async |world, found, _, reset| {
+        world.settles(NAME).await;
+        assert!(reset || world.simulator.secret_works(&found.id, &found.secret));
+    });
 }
 
 #[test]
@@ -89,35 +99,13 @@ fn a_secret_that_its_owner_gives_away_is_taken_over_with_its_credential() {
 
 #[test]
 fn an_adoption_under_report_that_is_cut_short_anywhere_goes_on_and_writes_the_marker_alone() {
-    for reset in [false, true] {
-        for skip in 0..14 {
-            once(Plan::new(217), async |world| {
-                let found = found(world, &json!({}));
-                let before = client(world, &found.id);
-                world.apply(&kept("old", &found.secret));
-                allow_resets(world, &json!(["*"]));
-                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-                if skip % 2 == 0 {
-                    world.lose_platform(skip / 2);
-                } else {
-                    world.end_after_any_kubernetes(u32::try_from(skip).expect("small"));
-                }
-                let mut spec = if reset { by_reset(&found.id) } else { by_secret(&found.id) };
-                spec["driftPolicy"] = json!("Report");
-                world.declare(NAME, &spec);
-                tokio::time::sleep(std::time::Duration::from_secs(60)).await;
-                if !world.runs() {
-                    world.start();
-                }
-                world.client_shows(NAME, "Ready=True/Available").await;
-                world.client_shows(NAME, "Synced=False/DriftReported").await;
-                let now = client(world, &found.id);
-                assert_eq!((&now.name, now.access_token_validity_seconds), (&before.name, before.access_token_validity_seconds));
-                assert_eq!(now.role_divisions, before.role_divisions, "{reset} {skip}");
-                assert_eq!((world.client_of(NAME).id, count(world, Operation::CreateClient)), (found.id.clone(), 0), "{reset} {skip}");
-            });
-        }
-    }
+    cut_short_anywhere(217, &json!({ "driftPolicy": "Report" }), &async |world, found, before, reset| {
+        world.client_shows(NAME, "Ready=True/Available").await;
+        world.client_shows(NAME, "Synced=False/DriftReported").await;
+        let now = client(world, &found.id);
+        assert_eq!((&now.name, now.access_token_validity_seconds), (&before.name, before.access_token_validity_seconds));
+        assert_eq!(now.role_divisions, before.role_divisions, "{reset}");
+    });
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::{
     mishaps::{calls, minutes},
     objects,
     scenario::{once, scenario},
+    world::World,
 };
 
 const ORGANIZATIONS: &str = "genesysorganizations";
@@ -42,17 +43,23 @@ fn under_report_a_client_that_is_gone_needs_a_person() {
     });
 }
 
+/// Twelve settled clients that scans tell of.
+async fn twelve(world: &World) -> Vec<String> {
+    let names: Vec<String> = (0..12).map(|number| format!("client-{number}")).collect();
+    for name in &names {
+        world.declare(name, &json!({}));
+    }
+    for name in &names {
+        world.settles(name).await;
+    }
+    minutes(12).await;
+    names
+}
+
 #[test]
 fn many_that_go_at_once_are_held_until_a_person_says_so() {
     once(209, async |world| {
-        let names: Vec<String> = (0..12).map(|number| format!("client-{number}")).collect();
-        for name in &names {
-            world.declare(name, &json!({}));
-        }
-        for name in &names {
-            world.settles(name).await;
-        }
-        minutes(12).await;
+        let names = twelve(world).await;
         for name in &names[..5] {
             world.simulator.remove_client(&world.client_of(name).id);
         }
@@ -74,14 +81,7 @@ fn many_that_go_at_once_are_held_until_a_person_says_so() {
 #[test]
 fn many_that_go_at_once_are_held_also_where_their_edits_find_them_gone_before_a_scan_does() {
     once(218, async |world| {
-        let names: Vec<String> = (0..12).map(|number| format!("client-{number}")).collect();
-        for name in &names {
-            world.declare(name, &json!({}));
-        }
-        for name in &names {
-            world.settles(name).await;
-        }
-        minutes(12).await;
+        let names = twelve(world).await;
         let created = calls(world, Operation::CreateClient);
         for name in &names[..5] {
             world.simulator.remove_client(&world.client_of(name).id);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     look::message,
+    mishaps::minutes,
     objects,
     scenario::once,
     world::{Plan, World},
@@ -81,5 +82,33 @@ fn one_object_that_the_types_cannot_hold_keeps_no_other_from_being_worked() {
             world.declare(name, &json!({}));
             world.settles(name).await;
         }
+    });
+}
+
+#[test]
+fn an_organization_that_the_types_cannot_hold_is_no_failure_of_its_clients_and_its_edits_wait_for_it() {
+    once(Plan::new(92).with_events(), async |world: &Arc<World>| {
+        loosen(world);
+        world.declare("billing", &json!({}));
+        world.declare("leaving", &json!({}));
+        for name in ["billing", "leaving"] {
+            world.settles(name).await;
+        }
+        world.declare_organization(&json!({ "requestsPerMinute": "many" }));
+        world.until("what is wrong with it", |world| told(world, "acme")).await;
+        let (writes, validity) = (world.platform_writes(), world.client_of("billing").access_token_validity_seconds);
+        world.declare("billing", &json!({ "accessTokenValiditySeconds": 7200 }));
+        world.remove("genesysoauthclients", "leaving").await;
+        minutes(20).await;
+        assert_eq!((world.platform_writes(), world.client_of("billing").access_token_validity_seconds), (writes, validity));
+        assert!(world.object("leaving").is_some(), "its client is on the platform yet");
+        let errors = "genesys_oauth_reconcile_errors_total{controller=\"GenesysOAuthClient\"";
+        let text = world.metrics();
+        let counted: Vec<&str> = text.lines().filter(|line| line.starts_with(errors) && !line.ends_with(" 0")).collect();
+        assert_eq!(counted, Vec::<&str>::new(), "waiting is no error");
+        world.declare_organization(&json!({}));
+        world.settles("billing").await;
+        world.goes("leaving").await;
+        assert_eq!(world.client_of("billing").access_token_validity_seconds, 7200);
     });
 }

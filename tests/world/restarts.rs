@@ -8,9 +8,10 @@ use serde_json::json;
 
 use crate::{
     drift::{edit, settled},
-    look::shows,
+    look::{condition, shows},
     mishaps::{calls, minutes},
     scenario::once,
+    world::{Plan, World},
 };
 
 #[test]
@@ -33,6 +34,26 @@ fn a_secret_that_was_reset_while_nobody_worked_is_found_refuted_at_once() {
         });
         replaced.await.expect("the change is found without waiting for the daily verification");
         world.client_shows("billing", "Ready=True/Available").await;
+    });
+}
+
+#[test]
+fn a_list_that_lags_behind_the_last_write_of_the_process_before_is_no_drift() {
+    let lags = |settings: &mut genesys_cloud_simulator::Settings| settings.list_propagation_milliseconds = 20_000;
+    once(Plan::new(227).platform(lags), async |world| {
+        settled(world, "billing", &json!({})).await;
+        world.declare("billing", &json!({ "description": "edited" }));
+        world.settles("billing").await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let in_sync = |world: &World| condition(&world.object("billing").expect("there"), "Synced").expect("a condition").clone();
+        let before = in_sync(world);
+        world.kill();
+        let scans = || calls(world, Operation::ListClients);
+        let scanned = scans();
+        world.start();
+        minutes(30).await;
+        assert!(scans() > scanned, "the process looks");
+        assert_eq!(in_sync(world)["lastTransitionTime"], before["lastTransitionTime"], "an older list is taken for a change");
     });
 }
 

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use genesys_cloud_simulator::{Operation, RateWindow};
+use genesys_cloud_simulator::{
+    Fault as PlatformFault, FaultKind as PlatformFaultKind, Operation, RateWindow,
+    kubernetes::{Fault, FaultKind, Verb},
+};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
     availability::{Replica, furnish, holds, takeover},
     mishaps::calls,
+    process::OPERATOR,
     scenario::once,
     world::{Plan, World},
 };
@@ -97,6 +101,45 @@ fn rotations_and_edits_that_were_begun_survive_a_stop_with_all_their_secrets() {
             world.settles(name).await;
         }
         assert_eq!(world.simulator.other_clients().len(), names.len(), "one client for each object");
+        second.kill();
+    });
+}
+
+#[test]
+fn a_secret_that_this_process_alone_knows_is_stored_at_its_stop_also_where_its_pass_waits() {
+    let plan = Plan::new(73).bare().flag("--max-concurrent-reconciles=1");
+    once(plan, async |world| {
+        furnish(world);
+        let mut first = Replica::start(world, "first");
+        holds(world, "first").await;
+        // The platform makes no second client for SCIM: its secret is reset in place.
+        world.declare("provisioning", &json!({ "scim": true }));
+        world.declare("billing", &json!({}));
+        for name in ["provisioning", "billing"] {
+            world.settles(name).await;
+        }
+        let former = world.held("provisioning").expect("a credential");
+        // The first one only tries whether the Secret can be written.
+        let refusal = Fault::new(FaultKind::Status(500)).verb(Verb::Update).resource("", "secrets").user(OPERATOR).after(1).times(0);
+        world.kubernetes.plant(refusal);
+        world.request("provisioning", "rotate", "now").await;
+        world.until("the reset", |_| (calls(world, Operation::ResetClientSecret) == 1).then_some(())).await;
+        // Somebody else takes the only place before the next try.
+        world.simulator.plant(PlatformFault::on(Operation::GetClient, PlatformFaultKind::Hang));
+        world.declare("billing", &json!({ "accessTokenValiditySeconds": 7200 }));
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(world.held("provisioning").is_some_and(|held| held == former), "the new secret is in this process alone");
+        world.kubernetes.clear_faults();
+        let second = Replica::start(world, "second");
+        first.terminate();
+        assert!(matches!(first.operator.task.await, Ok(Ok(()))), "it ended as it was asked to");
+        let held = world.held("provisioning").expect("a credential");
+        assert!(held != former && world.works(&held), "the secret went with the process that knew it");
+        takeover(world, "second").await;
+        for name in ["provisioning", "billing"] {
+            world.settles(name).await;
+        }
+        assert_eq!(calls(world, Operation::ResetClientSecret), 1, "nothing had to be recovered");
         second.kill();
     });
 }

@@ -26,6 +26,7 @@ use crate::{
         memory::Circumstances,
         sessions::Standing,
         snapshot::Known,
+        watch::REMEDY,
     },
     marker::Owner,
     secret::{
@@ -241,7 +242,9 @@ async fn policy(context: &Context, object: &GenesysOAuthClient, organization: &O
             Ok(match &found {
                 None => named(None),
                 Some(DeserializeGuard(Ok(found))) => named(Some(found)),
-                Some(DeserializeGuard(Err(fault))) => PolicyView::NotReady(policy::malformed(&reference.name, &fault.error)),
+                Some(DeserializeGuard(Err(fault))) => {
+                    PolicyView::NotReady(format!("GenesysRotationPolicy {:?} can't be read: {fault}; {REMEDY}", reference.name))
+                }
             })
         }
         None => Ok(organization.map_or_else(

@@ -67,12 +67,6 @@ pub fn named(
     view(policies, key_of_policy(policy), title, &policy.spec, fleet.filter(|_| seen), organization)
 }
 
-/// What is wrong with a policy that the types can't hold.
-#[must_use]
-pub fn malformed(name: &str, fault: &str) -> String {
-    format!("GenesysRotationPolicy {name:?} can't be read: {fault}; correct it, or install the CRDs of the operator's own version")
-}
-
 /// The defaults of an organization, for objects that name no policy.
 #[must_use]
 pub fn defaults(policies: &Policies, organization: &GenesysOrganization) -> PolicyView {

@@ -1,6 +1,6 @@
 //! A pass that waits for its organization's gate (talks to the network): says in the conditions that it waits, and until when about. Asks nothing of the platform.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::controller::Action};
@@ -39,31 +39,31 @@ pub async fn in_turn(
     let organization = &object.spec.organization_ref.name;
     let (class, purpose) = at_the_gate(&object, shown(&object, &context));
     let work = Work::new(class, &object.namespace().unwrap_or_default());
-    let (_place, object) = match context.gates.enter(organization, &work) {
-        Ok(place) => (Some(place), object),
+    let entered = match context.gates.enter(organization, &work) {
+        Ok(place) => Ok(place),
+        Err(Kept::Closed) => Err(Closed),
         Err(Kept::Outside(mut outside)) => {
             let ahead = outside.ahead;
-            let place = tokio::select! {
+            tokio::select! {
                 biased;
                 place = &mut outside => place,
                 () = announce(&object, &context, &work, purpose, ahead) => until_let_in(outside, &context, work, &latest).await,
-            };
-            match place {
-                Ok(place) => (Some(place), latest().unwrap_or(object)),
-                Err(Closed) if holds_a_secret(&object, &context) => (None, latest().unwrap_or(object)),
-                Err(Closed) => return Ok(Action::await_change()),
             }
         }
+    };
+    let object = latest().unwrap_or(object);
+    let _place = match entered {
+        Ok(place) => Some(place),
+        Err(Closed) if holds_a_secret(&object, &context) => None,
         // No pass begins any more: the next process looks at every object at its start.
-        Err(Kept::Closed) if holds_a_secret(&object, &context) => (None, object),
-        Err(Kept::Closed) => return Ok(Action::await_change()),
+        Err(Closed) => return Ok(Action::await_change()),
     };
     // Made only now: a pass is large, and thousands may wait.
     let pass = context.metrics.passes.timed(Controller::OAuthClient, Box::pin(reconcile(object, context.clone())));
     tokio::select! {
         biased;
         result = pass => result,
-        () = hasten(&context, &latest) => Ok(Action::await_change()),
+        never = hasten(&context, &latest) => match never {},
     }
 }
 
@@ -73,7 +73,7 @@ fn holds_a_secret(object: &GenesysOAuthClient, context: &Context) -> bool {
 }
 
 /// As long as a pass is under way whose object got an emergency meanwhile, its calls go before all others: the emergency's own pass comes after it.
-async fn hasten(context: &Context, latest: &impl Fn() -> Option<Arc<GenesysOAuthClient>>) {
+async fn hasten(context: &Context, latest: &impl Fn() -> Option<Arc<GenesysOAuthClient>>) -> Infallible {
     loop {
         tokio::time::sleep(LOOK_AGAIN).await;
         let Some(object) = latest() else { continue };

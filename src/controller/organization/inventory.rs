@@ -190,13 +190,19 @@ mod tests {
     }
 
     fn taken(clients: Vec<OAuthClient>, objects: &[Arc<GenesysOAuthClient>], greatest_age: Option<Duration>) -> Inventory {
-        seen_in(View::Whole, clients, objects, greatest_age)
+        seen_in(View::Whole, &[], clients, objects, greatest_age)
     }
 
-    fn seen_in(view: View, clients: Vec<OAuthClient>, objects: &[Arc<GenesysOAuthClient>], greatest_age: Option<Duration>) -> Inventory {
+    fn seen_in(
+        view: View,
+        malformed: &[(String, String)],
+        clients: Vec<OAuthClient>,
+        objects: &[Arc<GenesysOAuthClient>],
+        greatest_age: Option<Duration>,
+    ) -> Inventory {
         let snapshot = Snapshot::new(Arc::new(Scan { clients, begun: Instant::now() }));
         let now = "2026-06-01T00:00:00Z".parse().expect("a time");
-        take(&Books { snapshot: &snapshot, objects, malformed: &[], view, cluster_id: "here", own_client_id: "own", greatest_age, now })
+        take(&Books { snapshot: &snapshot, objects, malformed, view, cluster_id: "here", own_client_id: "own", greatest_age, now })
     }
 
     #[tokio::test(start_paused = true)]
@@ -231,30 +237,17 @@ mod tests {
         };
         let counts = |inventory: Inventory| (inventory.managed, inventory.orphaned, inventory.elsewhere);
         assert_eq!(
-            counts(seen_in(View::Part, clients(), &objects, None)),
+            counts(seen_in(View::Part, &[], clients(), &objects, None)),
             (1, 1, 1),
             "the unknown nonce of an object that is seen stays one"
         );
-        assert_eq!(counts(seen_in(View::Whole, clients(), &objects, None)), (1, 2, 0));
+        assert_eq!(counts(seen_in(View::Whole, &[], clients(), &objects, None)), (1, 2, 0));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_client_of_an_object_that_cannot_be_read_is_not_nobodys() {
-        let snapshot = Snapshot::new(Arc::new(Scan {
-            clients: vec![marked("c1", "here", "unread", "abcdefgh22"), marked("c2", "here", "deleted", "abcdefgh22")],
-            begun: Instant::now(),
-        }));
-        let malformed = [("team".to_owned(), "unread".to_owned())];
-        let inventory = take(&Books {
-            snapshot: &snapshot,
-            objects: &[],
-            malformed: &malformed,
-            view: View::Whole,
-            cluster_id: "here",
-            own_client_id: "own",
-            greatest_age: None,
-            now: Timestamp::UNIX_EPOCH,
-        });
+        let clients = vec![marked("c1", "here", "unread", "abcdefgh22"), marked("c2", "here", "deleted", "abcdefgh22")];
+        let inventory = seen_in(View::Whole, &[("team".to_owned(), "unread".to_owned())], clients, &[], None);
         assert_eq!((inventory.managed, inventory.orphaned), (1, 1));
     }
 

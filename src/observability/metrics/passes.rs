@@ -15,8 +15,8 @@ use crate::{
 
 /// The bounds of how long a pass takes, in seconds: one may wait for the budget for ten minutes.
 const BOUNDS: [f64; 9] = [0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 180.0, 600.0];
-/// The reasons of errors that end a pass, as [`Error::reason`] gives them.
-const ERRORS: [&str; 5] = ["Stale", "Withheld", "KubernetesCallFailed", "Conflict", "Superseded"];
+/// The reasons of errors that end a pass, as [`Error::reason`] gives them; a call that was kept back is none.
+const ERRORS: [&str; 4] = ["Stale", "KubernetesCallFailed", "Conflict", "Superseded"];
 
 /// The steps of a rotation.
 const STEPS: [RotationStep; 6] = [
@@ -55,7 +55,7 @@ impl Controller {
 }
 
 /// Labels of a family that the process counts in itself.
-type Labels = Vec<(&'static str, &'static str)>;
+type Labels = Vec<(&'static str, String)>;
 
 /// What the controllers did since the start of this process.
 #[derive(Debug)]
@@ -98,40 +98,19 @@ impl Default for Passes {
 }
 
 fn duration_of(controller: Controller) -> Labels {
-    vec![("controller", controller.name())]
+    vec![("controller", controller.name().to_owned())]
 }
 
 fn error_of(controller: Controller, reason: &'static str) -> Labels {
-    vec![("controller", controller.name()), ("reason", reason)]
+    vec![("controller", controller.name().to_owned()), ("reason", reason.to_owned())]
 }
 
 fn step_of(step: RotationStep) -> Labels {
-    let name = match step {
-        RotationStep::Creating => "Creating",
-        RotationStep::Verifying => "Verifying",
-        RotationStep::Publishing => "Publishing",
-        RotationStep::RollingOut => "RollingOut",
-        RotationStep::Draining => "Draining",
-        RotationStep::Regenerating => "Regenerating",
-    };
-    vec![("step", name)]
+    vec![("step", format!("{step:?}"))]
 }
 
 fn end_of(result: RotationResult, trigger: Trigger) -> Labels {
-    let result = match result {
-        RotationResult::Succeeded => "Succeeded",
-        RotationResult::Failed => "Failed",
-        RotationResult::Aborted => "Aborted",
-        RotationResult::Refused => "Refused",
-    };
-    let trigger = match trigger {
-        Trigger::Schedule => "Schedule",
-        Trigger::Request => "Request",
-        Trigger::Emergency => "Emergency",
-        Trigger::Repair => "Repair",
-        Trigger::Abort => "Abort",
-    };
-    vec![("result", result), ("trigger", trigger)]
+    vec![("result", format!("{result:?}")), ("trigger", format!("{trigger:?}"))]
 }
 
 impl Passes {
@@ -145,7 +124,6 @@ impl Passes {
 
     fn note(&self, controller: Controller, took: Duration, error: Option<&Error>) {
         self.durations.get_or_create(&duration_of(controller)).observe(took.as_secs_f64());
-        // A call that this process kept back is no error.
         if let Some(error) = error.filter(|error| !matches!(error, Error::Withheld(_))) {
             self.errors.get_or_create(&error_of(controller, error.reason())).inc();
         }

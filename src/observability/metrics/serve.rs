@@ -9,36 +9,21 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::Metrics;
+use crate::observability::listening::{Listening, listen};
 
 /// The media type of OpenMetrics text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Answers until it is dropped.
-#[derive(Debug)]
-pub struct Exporter(JoinHandle<()>);
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// Answers at this address.
 ///
 /// # Errors
 /// When nothing can listen there.
-pub async fn answer(address: SocketAddr, metrics: Metrics) -> std::io::Result<Exporter> {
-    let listener = TcpListener::bind(address).await?;
-    tracing::info!(address = %listener.local_addr()?, "showing metrics");
-    let server = async move {
-        if let Err(error) = axum::serve(listener, router(metrics)).await {
-            tracing::error!(%error, "metrics are shown no more");
-        }
-    };
-    Ok(Exporter(tokio::spawn(server)))
+pub async fn answer(address: SocketAddr, metrics: Metrics) -> std::io::Result<Listening> {
+    let listening = listen(address, router(metrics)).await?;
+    tracing::info!(address = %listening.address, "showing metrics");
+    Ok(listening)
 }
 
 fn router(metrics: Metrics) -> Router {
