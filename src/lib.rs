@@ -24,6 +24,7 @@
 //! | [`controller`] | one folder a kind; the file list is the algorithm | speak HTTP itself |
 //! | [`lease`] | who of several replicas works | promise that nobody else does |
 //! | [`observability`] | logs, Events, metrics, probes | hold a secret |
+//! | [`confinement`] | no core dumps, no reader of this process's memory | fail a start |
 //! | [`settings`], [`run`] | flags; putting it together | decide |
 //!
 //! # Invariants
@@ -37,6 +38,7 @@
 //! 7. A pass may stop at any `.await`; running it again from the start is always correct.
 
 pub mod api;
+pub mod confinement;
 pub mod controller;
 pub mod genesys;
 pub mod keys;

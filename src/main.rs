@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use genesys_oauth_operator::{
-    api,
+    api, confinement,
     observability::logging::{self, LogFormat},
     run,
     settings::Settings,
@@ -74,6 +74,7 @@ fn crds(directory: Option<&Path>) -> anyhow::Result<()> {
 
 fn start(settings: Settings, log_format: LogFormat) -> anyhow::Result<()> {
     logging::start(log_format, "info", std::io::stderr)?;
+    confinement::keep_memory_private();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { Ok(run::run(settings, termination()).await?) })
 }

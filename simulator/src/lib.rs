@@ -47,6 +47,7 @@ mod page;
 mod random;
 mod router;
 mod scopes;
+pub mod secrets;
 mod server;
 mod settings;
 mod simulator;

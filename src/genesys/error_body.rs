@@ -1,5 +1,5 @@
 //! Reads an answer's error body and headers into what may be shown. It must not let raw bodies, HTML or control
-//! characters through.
+//! characters through, nor what looks like a secret.
 
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ use super::model::text;
 const MAX_TEXT: usize = 256;
 /// The most characters of a code, a permission or a correlation id that are kept.
 const MAX_WORD: usize = 128;
+/// What stands for a word that may be a secret.
+const WITHHELD: &str = "[withheld]";
+/// From this length on a word may be a secret: the platform's have 43 characters.
+const SHORTEST_SECRET: usize = 20;
 /// The most permissions that are kept of one message.
 const MAX_PERMISSIONS: usize = 20;
 /// The longest wait that is believed; the SDKs give up over 180 s (COMMON).
@@ -25,7 +29,25 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 fn cut(text: &str, length: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(length).collect()
+    withheld(text).chars().filter(|c| !c.is_control()).take(length).collect()
+}
+
+/// The text with a mark in place of what may be a secret: an answer may repeat what was sent.
+fn withheld(text: &str) -> String {
+    let of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '=');
+    let mut shown = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c| !of_word(c)) {
+        let word = piece.trim_end_matches(|c| !of_word(c));
+        shown.push_str(if looks_secret(word) { WITHHELD } else { word });
+        shown.push_str(&piece[word.len()..]);
+    }
+    shown
+}
+
+/// Long, and of digits and letters of both cases: no id, permission or scope of the platform is that, and every secret and token.
+fn looks_secret(word: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
+    word.len() >= SHORTEST_SECRET && has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
 /// The header `ININ-Correlation-Id`, which every response carries (FORUM 12028).
@@ -126,6 +148,22 @@ mod tests {
 
     fn body(status: u16, code: &str, message: &str) -> String {
         json!({"status": status, "code": code, "message": message, "contextId": "abc"}).to_string()
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_is_withheld_and_ids_and_names_are_not() {
+        let secret = "Zb8hXx3Yv-0Qe_kT1mP7uWcR5sA9dLfG2nJ4oB6iKyE";
+        let told = format!("the secret {secret}, of \"{secret}\" is wrong: secret={secret}&x");
+        assert_eq!(clean(&told), "the secret [withheld], of \"[withheld]\" is wrong: [withheld]&x");
+        assert_eq!(cut(&format!("{secret}{secret}"), 5), "[with", "not even a part of it");
+        for harmless in [
+            "client 4f2c1b8e-7d7a-4a51-9c1d-0b6c5e7a9f10 of team-a/a-client-of-2024",
+            "missing oauth:client:view",
+            "ContactCenterAgent",
+            "",
+        ] {
+            assert_eq!(clean(harmless), harmless);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use genesys_cloud_simulator::{
     ConnectionClosed, OPERATOR_CLIENT_SECRET, Simulator,
     kubernetes::{ApiBody, Kubernetes, User},
+    secrets::Secrets,
 };
 use genesys_oauth_operator::genesys::{Limits, Transport, TransportError};
 use http_body_util::BodyExt as _;
@@ -29,7 +30,7 @@ use tracing_subscriber::{
     registry::{LookupSpan as _, SpanRef},
 };
 
-use crate::{secrets::Secrets, turnstile::Turnstile};
+use crate::turnstile::Turnstile;
 
 /// The user that the operator is to the Kubernetes API.
 pub const OPERATOR: &str = "operator";

@@ -102,7 +102,7 @@ pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T)
 
 fn logged<T>(logs: &Logs, plan: Plan, story: impl AsyncFnOnce(&Arc<World>) -> T) -> (T, Trace) {
     let tail = Tail(logs.clone());
-    let filter = EnvFilter::new("warn,genesys_oauth_operator=debug,audit=debug");
+    let filter = EnvFilter::new("warn,genesys_oauth_operator=trace,audit=trace");
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.clone()).with_ansi(false).without_time().finish();
     let logging = tracing::subscriber::set_default(subscriber);
     // A runtime of its own: no world hears of another, and what it leaves behind goes with it.

@@ -313,26 +313,26 @@ async fn begun(pair: &mut Pair<'_>, random: &mut StdRng) -> Result<()> {
 /// Waits until every object is done and every rotation ended, with the platform's clock moved over overlaps and the lives of old tokens.
 async fn come_right(pair: &mut Pair<'_>) -> Result<()> {
     let world = pair.world;
-    let mut skipped = Vec::new();
-    let deadline = Instant::now() + 4 * PATIENCE;
+    let (mut skipped, mut seen, mut last_progress) = (vec![], vec![], Instant::now());
     loop {
         pair.revive()?;
         let all = world.harness.api.list(&path(Some(&world.name), "genesysoauthclients", "")).await?;
         let open: Vec<&Value> = all.iter().filter(|object| !has_ended(object)).collect();
         let Some(first) = open.first() else { return Ok(()) };
-        ensure!(
-            Instant::now() < deadline,
-            "{} objects are not done, the first: {} {}",
-            open.len(),
-            first["metadata"]["name"],
-            summary(first)
-        );
-        let waits: Vec<&Value> = open.iter().filter(|object| waits_for_time(object)).copied().collect();
-        let waits_for =
-            waits.iter().map(|object| json!([object["status"]["rotation"]["current"]["step"], object["status"]["retiring"]])).collect();
+        let steps = |objects: &[&Value]| -> Vec<Value> {
+            objects.iter().map(|object| json!([object["status"]["rotation"]["current"]["step"], object["status"]["retiring"]])).collect()
+        };
+        if seen != steps(&open) {
+            (seen, last_progress) = (steps(&open), Instant::now());
+        }
+        let (waits, stuck): (Vec<&Value>, Vec<&Value>) = open.iter().partition(|object| waits_for_time(object));
+        let named = stuck.first().unwrap_or(first);
+        let name = &named["metadata"]["name"];
+        let stalls = last_progress.elapsed() > 2 * PATIENCE;
+        ensure!(!stalls, "{} objects make no progress, the first: {name} of {}: {}", open.len(), world.name, summary(named));
         // Once for each picture of what waits, and only when nothing else goes on.
-        if waits.len() == open.len() && skipped != waits_for {
-            skipped = waits_for;
+        if waits.len() == open.len() && skipped != steps(&waits) {
+            skipped = steps(&waits);
             world.simulator.admin(Method::POST, "clock", Some(&json!({ "advanceSeconds": TWO_HOURS }))).await?;
             // A process that waits for a time of the platform does not see its clock jump; one that begins looks at every object.
             pair.replicas.iter().for_each(|replica| replica.process.kill());
