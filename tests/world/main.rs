@@ -37,6 +37,7 @@ mod policies;
 mod process;
 mod rest;
 mod restarts;
+mod rights;
 mod rotating;
 mod rotation;
 mod rotation_crash;

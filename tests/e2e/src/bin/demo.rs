@@ -65,6 +65,7 @@ async fn demo(script: bool) -> Result<()> {
     world.kubectl = harness.kubectl.clone();
     world.start_operator().await?;
     note(&format!("the operator runs; its log: {}", world.folder().join("operator-1.log").display()));
+    note("in namespace genesys-oauth-operator it has the account and the rights that the chart gives it, and no others");
     note("its waits for the platform are seconds here, where they are a minute in production");
 
     Show { harness: &harness, world: &world }.story().await.with_context(|| {
@@ -94,7 +95,6 @@ impl Show<'_> {
     async fn connect(&self) -> Result<()> {
         title("Connect an organization");
         say("The platform team gives the operator its own OAuth client and says who may use the organization.");
-        self.run("kubectl create namespace genesys-oauth-operator").await?;
         let create = format!(
             "kubectl create secret generic genesys-acme -n genesys-oauth-operator --from-literal=clientId={OPERATOR_CLIENT} --from-file=clientSecret=/dev/stdin"
         );

@@ -51,7 +51,6 @@ fn file(world: &World, name: &str) -> String {
 /// What organization.yaml tells people to do, and then the manifests.
 async fn apply(world: &World) -> Result<()> {
     let kubectl = &world.harness.kubectl;
-    kubectl.ok(&["create", "namespace", "genesys-oauth-operator"]).await?;
     let id = format!("--from-literal=clientId={OPERATOR_CLIENT}");
     let create = [
         "create",
