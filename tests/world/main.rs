@@ -26,6 +26,7 @@ mod figures_drift;
 mod fleets;
 mod gone;
 mod installs;
+mod least_power;
 mod lifecycle;
 mod look;
 mod losses;

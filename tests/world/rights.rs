@@ -17,8 +17,11 @@ const NAME: &str = "genesys-oauth-operator";
 
 /// What `tests/chart/run.sh` holds the chart to, for each way of installing it that asks for other rights.
 static GOLDEN: LazyLock<[Vec<Value>; 3]> = LazyLock::new(|| {
-    let texts =
-        [include_str!("../chart/golden/cluster.yaml"), include_str!("../chart/golden/restarts.yaml"), include_str!("../chart/golden/namespaces.yaml")];
+    let texts = [
+        include_str!("../chart/golden/cluster.yaml"),
+        include_str!("../chart/golden/restarts.yaml"),
+        include_str!("../chart/golden/namespaces.yaml"),
+    ];
     texts.map(|text| {
         let documents: Vec<Value> = serde_yaml::from_multiple(text).expect("the golden files are YAML");
         let rights = |object: &Value| object["apiVersion"].as_str().is_some_and(|version| version.starts_with("rbac."));
@@ -124,7 +127,8 @@ fn rendered(settings: &Settings) -> Vec<Value> {
     };
     let watched = |object: &Value| {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        !name.ends_with("-clients") || settings.watch_namespaces.iter().any(|namespace| object["metadata"]["namespace"] == namespace.as_str())
+        !name.ends_with("-clients")
+            || settings.watch_namespaces.iter().any(|namespace| object["metadata"]["namespace"] == namespace.as_str())
     };
     let mut objects: Vec<Value> = golden.iter().filter(|object| watched(object)).cloned().collect();
     for object in &mut objects {

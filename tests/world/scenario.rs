@@ -114,7 +114,6 @@ fn logged<T>(logs: &Logs, plan: Plan, story: impl AsyncFnOnce(&Arc<World>) -> T)
         assert!(!world.wires.tells_a_secret(&logs.text()), "a secret stands in the operator's log");
         let beyond = world.rights.beyond(&world.kubernetes.log());
         assert!(beyond.is_empty(), "an operator asked for what the chart does not grant: {beyond:#?}");
-        if let Ok(file) = std::env::var("UNUSED_LOG") { use std::io::Write; let mut f = std::fs::File::options().append(true).create(true).open(file).unwrap(); let _ = writeln!(f, "{} {:?}", std::thread::current().name().unwrap_or("?"), world.rights.unused(&world.kubernetes.log())); }
         world.kill();
         (told, Trace::of(&world))
     });

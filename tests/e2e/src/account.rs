@@ -49,8 +49,7 @@ pub async fn token(environment: &Environment, helm: &Helm, api: &Api, install: I
 /// A token of a ServiceAccount that exists.
 pub async fn token_of(api: &Api, namespace: &str, name: &str) -> Result<String> {
     let place = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
-    let request =
-        json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": { "expirationSeconds": TOKEN_LIVES, "audiences": [] } });
+    let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": { "expirationSeconds": TOKEN_LIVES, "audiences": [] } });
     let reply = api.write(Method::POST, &place, &request).await?;
     reply["status"]["token"].as_str().map(str::to_owned).context("no token in the reply")
 }
