@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::audit::Audit;
 use crate::environment::Environment;
 use crate::process::tail;
 use crate::reaper::Reaper;
@@ -28,6 +29,8 @@ pub struct ControlPlane {
     pub token: String,
     /// The server's certificate authority, as PEM.
     pub authority: Vec<u8>,
+    /// What it wrote down of its service accounts.
+    pub audit: Audit,
 }
 
 /// The folder with etcd, kube-apiserver and kubectl, found or made by `install.sh`; its progress goes to our stderr.
@@ -57,9 +60,12 @@ impl ControlPlane {
     pub async fn start(environment: &Environment, programs: &Path, folder: &Path, reaper: &Reaper) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         reaper.control_plane(folder);
+        let audit = Audit::prepare(folder)?;
+        let given = std::env::var("CONTROL_PLANE_APISERVER_ARGS").unwrap_or_default();
         let child = Command::new(environment.path("tests/control-plane/up.sh"))
             .arg(folder)
             .env("CONTROL_PLANE_BIN", programs)
+            .env("CONTROL_PLANE_APISERVER_ARGS", format!("{} {given}", audit.flags()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,10 +81,10 @@ impl ControlPlane {
         let printed = String::from_utf8(output.stdout)?;
         let kubeconfig = PathBuf::from(printed.lines().last().context("up.sh printed no kubeconfig")?);
         let kubectl = programs.join("kubectl");
-        Self::read(folder, &kubeconfig, &kubectl).await
+        Self::read(folder, &kubeconfig, &kubectl, audit).await
     }
 
-    async fn read(folder: &Path, kubeconfig: &Path, kubectl: &Path) -> Result<Self> {
+    async fn read(folder: &Path, kubeconfig: &Path, kubectl: &Path, audit: Audit) -> Result<Self> {
         let output = Command::new(kubectl)
             .args(["config", "view", "--raw", "-o", "json", "--kubeconfig"])
             .arg(kubeconfig)
@@ -99,6 +105,7 @@ impl ControlPlane {
             server: text(&format!("{cluster}/server")).context("no server in the kubeconfig")?,
             token: text("/users/0/user/token").context("no token in the kubeconfig")?,
             authority,
+            audit,
         })
     }
 }

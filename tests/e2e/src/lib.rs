@@ -21,6 +21,7 @@
 
 pub mod account;
 pub mod api;
+pub mod audit;
 pub mod calls;
 pub mod control_plane;
 pub mod demo;

@@ -22,10 +22,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use e2e_support::environment::{Environment, in_ci};
 use e2e_support::harness::Harness;
-use e2e_support::runner::{Filter, Report, Scenario, say};
+use e2e_support::runner::{Filter, Outcome, Report, Scenario, say};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -76,6 +76,13 @@ fn scenarios() -> Vec<Scenario> {
     .collect()
 }
 
+/// Looks at what the API server wrote down of all operators of the run.
+fn rights_suffice(harness: &Harness) -> Result<Outcome> {
+    let refused = harness.plane.audit.refused()?;
+    ensure!(refused.is_empty(), "refused by RBAC: {refused:#?}");
+    Ok(Outcome::Passed)
+}
+
 async fn run(filter: &Filter) -> Result<bool> {
     let environment = match Environment::read() {
         Ok(environment) => environment,
@@ -93,6 +100,8 @@ async fn run(filter: &Filter) -> Result<bool> {
     report.run(&harness, filter, parallel, scenarios()).await;
     crash::run(&harness, filter, &mut report).await;
     report.run(&harness, filter, 1, two_operators::scenarios()).await;
+    let rights = Instant::now();
+    report.note("rights/no operator asked for what the chart does not grant", rights_suffice(&harness), rights.elapsed());
     report.close(begun.elapsed());
     if !report.is_good() {
         harness.reaper.keep();
