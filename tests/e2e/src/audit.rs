@@ -32,7 +32,7 @@ impl Audit {
     /// The flags by which the API server keeps it.
     #[must_use]
     pub fn flags(&self) -> String {
-        format!("--audit-policy-file={} --audit-log-path={} --audit-log-mode=blocking", self.policy.display(), self.log.display())
+        format!("--audit-policy-file={} --audit-log-path={} --audit-log-maxsize=4096", self.policy.display(), self.log.display())
     }
 
     fn events(&self) -> Result<Vec<Value>> {

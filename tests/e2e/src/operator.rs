@@ -37,6 +37,22 @@ impl Timing {
     pub const QUICK: Self = Self { call: "2s", scan: "4s", consistency: "1s", roles: "0s", refutation: "3s", resync: "10m" };
 }
 
+/// A lease that ends soon, in the notation of its flags: `--lease-duration`, `--lease-renew-deadline`, `--lease-retry-period`.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// How long it lasts.
+    pub duration: &'static str,
+    /// How long its holder tries to renew it.
+    pub renew_deadline: &'static str,
+    /// How often it is renewed.
+    pub retry_period: &'static str,
+}
+
+impl Terms {
+    /// As short as a loaded machine keeps.
+    pub const SHORT: Self = Self { duration: "4s", renew_deadline: "3s", retry_period: "1s" };
+}
+
 /// What one operator works on.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -52,6 +68,10 @@ pub struct Setup {
     pub timing: Timing,
     /// `--rollout-targets`: `forbidden` or `allowed`.
     pub rollout_targets: &'static str,
+    /// `--pod-name`
+    pub pod: String,
+    /// By which lease replicas agree who works; without one, each of them works.
+    pub lease: Option<Terms>,
 }
 
 /// One running operator. Dropping the last handle kills it.
@@ -64,6 +84,37 @@ pub struct Operator {
 impl Operator {
     /// Starts it with a `log` of its own and waits until it says that it has started.
     pub async fn start(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
+        let this = Self::launch(environment, setup, kubeconfig, log, reaper)?;
+        this.started().await?;
+        Ok(this)
+    }
+
+    /// Waits until it says that it has started.
+    pub async fn started(&self) -> Result<()> {
+        until("the operator's first words", Duration::from_secs(30), || async {
+            let log = self.process.log();
+            if let Some(status) = self.process.ended() {
+                bail!("the operator ended with {status} at its start:\n{}", tail(&log, 20));
+            }
+            Ok(if log.contains(STARTED) { Ok(()) } else { Err(tail(&log, 3)) })
+        })
+        .await
+    }
+
+    /// The same without a wait, for a replica that may have to wait for its lease.
+    pub fn launch(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
+        Self::run(environment, &arguments(setup), &[("RUST_LOG", "info")], kubeconfig, log, reaper)
+    }
+
+    /// Starts it with a command line and with variables, as a Deployment has them.
+    pub fn run(
+        environment: &Environment,
+        arguments: &[String],
+        variables: &[(&str, &str)],
+        kubeconfig: &Path,
+        log: &Path,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self> {
         let mut command = Command::new(&environment.operator);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -71,18 +122,9 @@ impl Operator {
                 command.env_remove(name);
             }
         }
-        command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info").args(arguments(setup));
+        command.env("KUBECONFIG", kubeconfig).envs(variables.iter().copied()).args(arguments);
         let process = Process::start("the operator", command, log, reaper)?;
-        let this = Self { process };
-        until("the operator's first words", Duration::from_secs(30), || async {
-            let log = this.process.log();
-            if let Some(status) = this.process.ended() {
-                bail!("the operator ended with {status} at its start:\n{}", tail(&log, 20));
-            }
-            Ok(if log.contains(STARTED) { Ok(()) } else { Err(tail(&log, 3)) })
-        })
-        .await?;
-        Ok(this)
+        Ok(Self { process })
     }
 }
 
@@ -103,7 +145,16 @@ pub fn arguments(setup: &Setup) -> Vec<String> {
     flag("--refutation-window", timing.refutation);
     flag("--resync-interval", timing.resync);
     flag("--rollout-targets", setup.rollout_targets);
-    // A killed operator starts again at once, and two of them work on purpose: what a lease prevents is what those stories are about.
-    flag("--leader-election", "disabled");
+    flag("--pod-name", &setup.pod);
+    match &setup.lease {
+        Some(terms) => {
+            flag("--leader-election", "enabled");
+            flag("--lease-duration", terms.duration);
+            flag("--lease-renew-deadline", terms.renew_deadline);
+            flag("--lease-retry-period", terms.retry_period);
+        }
+        // A killed operator starts again at once, and two of them work on purpose: what a lease prevents is what those stories are about.
+        None => flag("--leader-election", "disabled"),
+    }
     all
 }
