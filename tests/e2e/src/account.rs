@@ -101,12 +101,12 @@ fn collection(object: &Value) -> Result<String> {
 }
 
 /// Waits until a role's last rule holds for a user: the server learns of roles and of their bindings a moment after they are stored.
-async fn in_force(api: &Api, role: &Value, user: &str) -> Result<()> {
-    let rule = role["rules"].as_array().and_then(|rules| rules.last()).context("a role without a rule")?;
-    let resource = rule["resources"][0].as_str().unwrap_or_default();
+pub async fn in_force(api: &Api, role: &Value, user: &str) -> Result<()> {
+    let last = role["rules"].as_array().and_then(|rules| rules.last()).context("a role without a rule")?;
+    let resource = last["resources"][0].as_str().unwrap_or_default();
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let asked = json!({
-        "verb": rule["verbs"][0], "group": rule["apiGroups"][0], "resource": resource, "subresource": subresource,
+        "verb": last["verbs"][0], "group": last["apiGroups"][0], "resource": resource, "subresource": subresource,
         "namespace": role["metadata"]["namespace"].as_str().unwrap_or_default(),
     });
     let review = json!({

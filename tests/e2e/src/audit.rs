@@ -36,6 +36,10 @@ impl Audit {
     }
 
     fn events(&self) -> Result<Vec<Value>> {
+        // The server makes the file at the first request of a service account.
+        if !self.log.exists() {
+            return Ok(vec![]);
+        }
         let text = std::fs::read_to_string(&self.log).with_context(|| format!("reading {}", self.log.display()))?;
         // The last line may be half written.
         Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())

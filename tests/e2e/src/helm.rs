@@ -43,6 +43,18 @@ impl Helm {
         Self { program: program.to_path_buf(), home: home.to_path_buf(), kubeconfig: None, reaper: Arc::clone(reaper) }
     }
 
+    /// Another version of it, `helm3` or `helm4`.
+    #[must_use]
+    pub fn version(&self, name: &str) -> Self {
+        Self { program: self.program.with_file_name(name), ..self.clone() }
+    }
+
+    /// Whether it is this version, `helm3` or `helm4`.
+    #[must_use]
+    pub fn is_version(&self, name: &str) -> bool {
+        self.program.ends_with(name)
+    }
+
     /// The same for the cluster of a kubeconfig.
     #[must_use]
     pub fn of_cluster(&self, kubeconfig: &Path) -> Self {

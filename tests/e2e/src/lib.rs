@@ -37,6 +37,7 @@ pub mod operator;
 pub mod process;
 pub mod proxy;
 pub mod reaper;
+pub mod release;
 pub mod replicas;
 pub mod runner;
 pub mod simulator;
