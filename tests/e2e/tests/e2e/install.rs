@@ -57,7 +57,7 @@ async fn story(harness: Arc<Harness>, program: &'static str, end: End) -> Result
 
 async fn told(harness: &Harness, cluster: &Cluster, folder: &Path, end: End) -> Result<()> {
     let current = cluster.chart(&harness.environment.path(CHART)).await?;
-    let running = installed(harness, cluster, folder).await.context("installing the first chart")?;
+    let running = installed(harness, cluster, folder, &current).await.context("installing the first chart")?;
     let before = credentials(harness, cluster).await?;
 
     cluster.as_readme("helm upgrade", &current, &[]).await?;
@@ -98,12 +98,13 @@ async fn told(harness: &Harness, cluster: &Cluster, folder: &Path, end: End) -> 
     Ok(())
 }
 
-/// Installs the first chart and does what it prints, until a client is Ready; then declares what `examples/` declare.
-async fn installed(harness: &Harness, cluster: &Cluster, folder: &Path) -> Result<Running> {
+/// Installs the first chart and does what the current one prints, until a client is Ready; then declares what `examples/` declare.
+async fn installed(harness: &Harness, cluster: &Cluster, folder: &Path, current: &Path) -> Result<Running> {
     let first = cluster.chart(&harness.environment.path(FIRST)).await?;
     let values = values(cluster, folder)?;
-    let said = cluster.as_readme("helm install", &first, &["--values", &values]).await?;
+    cluster.as_readme("helm install", &first, &["--values", &values]).await?;
     let running = cluster.run_deployment().await?;
+    let said = cluster.as_readme("helm install", current, &["--dry-run=client"]).await?;
     let notes = notes(&said);
     ensure!(notes.len() == 5, "the notes hold other than five commands:\n{said}");
     let mine = files(harness, folder)?;
