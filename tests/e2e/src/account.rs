@@ -59,7 +59,7 @@ pub fn write_kubeconfig(file: &Path, server: &str, authority: Option<&[u8]>, tok
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut cluster = json!({ "server": server });
-    if let Some(pem) = authority {
+    if let Some(pem) = authority.filter(|pem| !pem.is_empty()) {
         cluster["certificate-authority-data"] = BASE64_STANDARD.encode(pem).into();
     }
     let config = json!({

@@ -19,6 +19,7 @@ use crate::harness::Harness;
 use crate::helm::Helm;
 use crate::kubectl::Kubectl;
 use crate::operator::Operator;
+use crate::process::Process;
 use crate::reaper::Reaper;
 use crate::simulator::{Simulator, quick_settings};
 use crate::wait::until;
@@ -42,6 +43,18 @@ pub struct Cluster {
     folder: PathBuf,
     reaper: Arc<Reaper>,
     started: AtomicUsize,
+    keeps_rules: bool,
+    /// The API in memory, as long as it is to live.
+    _memory: Option<Process>,
+}
+
+/// What serves the Kubernetes API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// A real kube-apiserver.
+    Real,
+    /// The one in memory.
+    InMemory,
 }
 
 /// The operator of a release, and where it answers probes.
@@ -53,10 +66,19 @@ pub struct Running {
 
 impl Cluster {
     /// Starts one, to be worked by `helm3` or `helm4`; `reaper` takes it down.
-    pub async fn start(harness: &Arc<Harness>, program: &str, folder: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
+    pub async fn start(harness: &Arc<Harness>, server: Server, program: &str, folder: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
         fs::create_dir_all(folder)?;
-        let (environment, programs) = (&harness.environment, harness.plane.kubectl.parent().context("kubectl lies in a folder")?);
-        let plane = ControlPlane::start(environment, programs, &folder.join("control-plane"), reaper).await?;
+        let (environment, kubectl, place) = (&harness.environment, &harness.plane.kubectl, folder.join("control-plane"));
+        let (plane, memory) = match server {
+            Server::Real => {
+                let programs = kubectl.parent().context("kubectl lies in a folder")?;
+                (ControlPlane::start(environment, programs, &place, reaper).await?, None)
+            }
+            Server::InMemory => {
+                let (plane, process) = ControlPlane::in_memory(environment, kubectl, &place, reaper).await?;
+                (plane, Some(process))
+            }
+        };
         let simulator = Simulator::start(environment, folder, &quick_settings(), &harness.http, reaper).await?;
         Ok(Self {
             kubectl: Kubectl::new(&plane.kubectl, &plane.kubeconfig, &folder.join("kubectl-cache"), reaper),
@@ -68,13 +90,15 @@ impl Cluster {
             folder: folder.to_path_buf(),
             reaper: Arc::clone(reaper),
             started: AtomicUsize::new(0),
+            keeps_rules: server == Server::InMemory || harness.keeps_rules,
+            _memory: memory,
         })
     }
 
     /// A chart as this server takes it: a packaged one, or the repository's. A server without CEL is older than charts allow: there it is a copy that does
     /// not say which servers it is for.
     pub async fn chart(&self, source: &Path) -> Result<PathBuf> {
-        if self.harness.keeps_rules {
+        if self.keeps_rules {
             return Ok(source.to_path_buf());
         }
         let folder = self.folder.join("charts").join(source.file_name().context("a chart has a name")?);
@@ -101,7 +125,7 @@ impl Cluster {
         let mut arguments: Vec<&str> = words.iter().skip(1).map(|word| if word == CHART { chart.as_str() } else { word }).collect();
         arguments.extend(more);
         // The schema of a server without CEL does not know the rules of the definitions.
-        if !self.harness.keeps_rules && arguments.first() != Some(&"uninstall") {
+        if !self.keeps_rules && arguments.first() != Some(&"uninstall") {
             arguments.push("--disable-openapi-validation");
             if self.helm.is_version("helm4") {
                 arguments.push("--server-side=false");

@@ -16,7 +16,7 @@ use e2e_support::oauth::client_credentials;
 use e2e_support::operator::Timing;
 use e2e_support::process::tail;
 use e2e_support::reaper::Reaper;
-use e2e_support::release::{Cluster, RELEASE, Running};
+use e2e_support::release::{Cluster, RELEASE, Running, Server};
 use e2e_support::runner::Scenario;
 use e2e_support::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET};
 use e2e_support::wait::until;
@@ -38,17 +38,20 @@ enum End {
 }
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    let of = |(program, end): (&'static str, End)| {
-        let name = format!("install/{program}: install to Ready, upgrade from the first chart, uninstall, install again");
-        Scenario::new(name, move |harness| story(harness, program, end))
+    let of = |(server, program, end): (Server, &'static str, End)| {
+        let place = if server == Server::Real { "a real server" } else { "the one in memory" };
+        let name = format!("install/{program} on {place}: install to Ready, upgrade from the first chart, uninstall, install again");
+        Scenario::new(name, move |harness| story(harness, server, program, end))
     };
-    [("helm4", End::WithTheRelease), ("helm3", End::ByHand)].map(of).into()
+    [(Server::Real, "helm4", End::WithTheRelease), (Server::Real, "helm3", End::ByHand), (Server::InMemory, "helm4", End::ByHand)]
+        .map(of)
+        .into()
 }
 
-async fn story(harness: Arc<Harness>, program: &'static str, end: End) -> Result<()> {
-    let folder = harness.folder().join("install").join(program);
+async fn story(harness: Arc<Harness>, server: Server, program: &'static str, end: End) -> Result<()> {
+    let folder = harness.folder().join("install").join(format!("{program}-{server:?}"));
     let reaper = Arc::new(Reaper::start(&harness.environment.path("tests/control-plane/down.sh"))?);
-    let cluster = Cluster::start(&harness, program, &folder, &reaper).await?;
+    let cluster = Cluster::start(&harness, server, program, &folder, &reaper).await?;
     let result = told(&harness, &cluster, &folder, end).await;
     tokio::task::spawn_blocking(move || reaper.finish()).await?;
     let log = |number| fs::read_to_string(folder.join(format!("operator-{number}.log"))).unwrap_or_default();
