@@ -88,8 +88,9 @@ async fn told_again(world: &World) {
         world.organization_shows("Ready=False").await;
         world.give_credential(OPERATOR_CLIENT_SECRET);
         world.organization_shows("Ready=True/Available").await;
-        world.request("told", "rotate", &format!("{turn}/Emergency")).await;
-        world.until("the rotation", |world| (world.status("told")["lastRotation"]["request"] == turn.to_string()).then_some(())).await;
+        let asked = turn.to_string();
+        world.request("told", "rotate", &format!("{asked}/Emergency")).await;
+        world.until("the rotation", |world| (world.status("told")["lastRotation"]["request"] == *asked).then_some(())).await;
         tokio::time::sleep(Duration::from_secs(70)).await;
     }
     let series = world.list("events").into_iter().filter(|event| !event["series"].is_null());

@@ -1,5 +1,6 @@
 //! The account with which an operator works: the ServiceAccount, roles and bindings that the chart renders, and a token. It must not add a right.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::audit::Right;
 use crate::environment::Environment;
 use crate::helm::Helm;
 use crate::wait::until;
@@ -44,6 +46,22 @@ pub async fn token(environment: &Environment, helm: &Helm, api: &Api, install: I
         in_force(api, role, &format!("system:serviceaccount:{}:{name}", install.namespace)).await?;
     }
     token_of(api, install.namespace, name).await
+}
+
+/// What the chart grants to an install.
+pub async fn granted(environment: &Environment, helm: &Helm, install: Install<'_>) -> Result<BTreeSet<Right>> {
+    let texts = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let mut all = BTreeSet::new();
+    for role in rendered(environment, helm, install).await? {
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            for (group, resource) in
+                texts(&rule["apiGroups"]).iter().flat_map(|group| texts(&rule["resources"]).into_iter().map(move |one| (group, one)))
+            {
+                all.extend(texts(&rule["verbs"]).iter().map(|verb| format!("{verb} {group}/{resource}")));
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// A token of a ServiceAccount that exists.

@@ -2,13 +2,15 @@
 //! what rights were used. It must not know which rights there are.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 /// One verb on one resource, as roles name them: `get /secrets`, `update coordination.k8s.io/leases`.
-pub type Use = String;
+pub type Right = String;
 
 /// The audit of one API server.
 #[derive(Debug, Clone)]
@@ -35,33 +37,37 @@ impl Audit {
         format!("--audit-policy-file={} --audit-log-path={} --audit-log-maxsize=4096", self.policy.display(), self.log.display())
     }
 
-    fn events(&self) -> Result<Vec<Value>> {
+    /// Reads all of it.
+    pub fn read(&self) -> Result<Seen> {
+        let mut seen = Seen::default();
         // The server makes the file at the first request of a service account.
         if !self.log.exists() {
-            return Ok(vec![]);
+            return Ok(seen);
         }
-        let text = std::fs::read_to_string(&self.log).with_context(|| format!("reading {}", self.log.display()))?;
-        // The last line may be half written.
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
-    }
-
-    /// The requests that no right covered, each once.
-    pub fn refused(&self) -> Result<BTreeSet<String>> {
-        let refused = |event: &Value| event["annotations"]["authorization.k8s.io/decision"] == "forbid";
-        let told = |event: &Value| format!("{} for {}", text(&event["verb"]), text(&event["requestURI"]));
-        Ok(self.events()?.iter().filter(|event| refused(event)).map(told).collect())
-    }
-
-    /// Every right that was used.
-    pub fn used(&self) -> Result<BTreeSet<Use>> {
-        let used = |event: &Value| {
+        let file = File::open(&self.log).with_context(|| format!("opening {}", self.log.display()))?;
+        for line in BufReader::new(file).lines() {
+            // The last line may be half written.
+            let Ok(event) = serde_json::from_str::<Value>(&line?) else { continue };
+            if event["annotations"]["authorization.k8s.io/decision"] == "forbid" {
+                seen.refused.insert(format!("{} for {}", text(&event["verb"]), text(&event["requestURI"])));
+            }
             let of = &event["objectRef"];
-            let resource = of["resource"].as_str()?;
-            let subresource = of["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
-            Some(format!("{} {}/{resource}{subresource}", text(&event["verb"]), text(&of["apiGroup"])))
-        };
-        Ok(self.events()?.iter().filter_map(used).collect())
+            if let Some(resource) = of["resource"].as_str() {
+                let subresource = of["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
+                seen.used.insert(format!("{} {}/{resource}{subresource}", text(&event["verb"]), text(&of["apiGroup"])));
+            }
+        }
+        Ok(seen)
     }
+}
+
+/// What the requests of service accounts tell.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Those that no right covered, each once.
+    pub refused: BTreeSet<String>,
+    /// Every right that was used.
+    pub used: BTreeSet<Right>,
 }
 
 fn text(value: &Value) -> &str {

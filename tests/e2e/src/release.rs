@@ -68,14 +68,14 @@ impl Cluster {
     /// Starts one, to be worked by `helm3` or `helm4`; `reaper` takes it down.
     pub async fn start(harness: &Arc<Harness>, server: Server, program: &str, folder: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
         fs::create_dir_all(folder)?;
-        let (environment, kubectl, place) = (&harness.environment, &harness.plane.kubectl, folder.join("control-plane"));
+        let (environment, kubectl, home) = (&harness.environment, &harness.plane.kubectl, folder.join("control-plane"));
         let (plane, memory) = match server {
             Server::Real => {
                 let programs = kubectl.parent().context("kubectl lies in a folder")?;
-                (ControlPlane::start(environment, programs, &place, reaper).await?, None)
+                (ControlPlane::start(environment, programs, &home, reaper).await?, None)
             }
             Server::InMemory => {
-                let (plane, process) = ControlPlane::in_memory(environment, kubectl, &place, reaper).await?;
+                let (plane, process) = ControlPlane::in_memory(environment, kubectl, &home, reaper).await?;
                 (plane, Some(process))
             }
         };

@@ -96,7 +96,7 @@ async fn told(harness: &Harness, cluster: &Cluster, folder: &Path, end: End) -> 
         Ok(if left == (0, 0, 0) { Ok(()) } else { Err(format!("definitions, Deployments and roles: {left:?}")) })
     })
     .await?;
-    let refused = cluster.plane.audit.refused()?;
+    let refused = cluster.plane.audit.read()?.refused;
     ensure!(refused.is_empty(), "the operator asked for what the chart does not grant: {refused:#?}");
     Ok(())
 }
