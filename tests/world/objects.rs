@@ -4,8 +4,6 @@ use genesys_cloud_simulator::OPERATOR_CLIENT_ID;
 use genesys_oauth_operator::api;
 use serde_json::{Value, json};
 
-use crate::process::OPERATOR;
-
 /// The namespace of the operator.
 pub const HOME: &str = "genesys-oauth-operator";
 /// The namespace of the clients, unless a test names another.
@@ -54,15 +52,6 @@ pub fn credential(secret: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": ORGANIZATION, "namespace": HOME },
         "stringData": { "clientId": OPERATOR_CLIENT_ID, "clientSecret": secret },
-    })
-}
-
-/// What the operator may do in the cluster.
-pub fn permission() -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "operator" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
-        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": OPERATOR }],
     })
 }
 

@@ -32,12 +32,17 @@ use tracing_subscriber::{
 
 use crate::turnstile::Turnstile;
 
-/// The user that the operator is to the Kubernetes API.
-pub const OPERATOR: &str = "operator";
+/// The user that the operator is to the Kubernetes API: the account that the chart makes for it.
+pub const OPERATOR: &str = "system:serviceaccount:genesys-oauth-operator:genesys-oauth-operator";
 /// How long a call of the Kubernetes API may take, as the operator's own client has it.
 pub const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// How long a watch may take to begin, as the library's client has it.
 pub const WATCH_LIMIT: Duration = Duration::from_secs(295);
+
+/// Whether a user is the operator, of this install or of another.
+pub fn is_operator(user: &str) -> bool {
+    user.starts_with("system:serviceaccount:") && user.ends_with(":genesys-oauth-operator")
+}
 
 /// Ends an operator.
 pub type End = Arc<dyn Fn() + Send + Sync>;
@@ -121,6 +126,7 @@ impl Wires {
 /// One process. After its end nothing of it reaches anything: what a killed program had in its buffers is lost.
 pub struct Process {
     wires: Arc<Wires>,
+    user: String,
     ended: AtomicBool,
     frozen: tokio::sync::watch::Sender<bool>,
 }
@@ -132,9 +138,9 @@ impl fmt::Debug for Process {
 }
 
 impl Process {
-    /// A process that has just begun.
-    pub fn new(wires: Arc<Wires>) -> Arc<Self> {
-        Arc::new(Self { wires, ended: AtomicBool::new(false), frozen: tokio::sync::watch::Sender::new(false) })
+    /// A process of this user that has just begun.
+    pub fn new(wires: Arc<Wires>, user: String) -> Arc<Self> {
+        Arc::new(Self { wires, user, ended: AtomicBool::new(false), frozen: tokio::sync::watch::Sender::new(false) })
     }
 
     /// Ends it.
@@ -205,7 +211,7 @@ impl Line {
             wires.look_for_leaks(&asked, &format!("{asked} {text}"));
         }
         self.process.pass(&asked, &text).await;
-        let service = wires.kubernetes.service(User::named(OPERATOR));
+        let service = wires.kubernetes.service(User::named(&self.process.user));
         let answer = service.oneshot(http::Request::from_parts(parts, Body::from(body))).await.map_err(|error| lost(&error));
         self.process.unless_ended().await;
         answer

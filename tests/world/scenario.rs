@@ -112,6 +112,8 @@ fn logged<T>(logs: &Logs, plan: Plan, story: impl AsyncFnOnce(&Arc<World>) -> T)
         let told = story(&world).await;
         close(&world).await;
         assert!(!world.wires.tells_a_secret(&logs.text()), "a secret stands in the operator's log");
+        let beyond = world.rights.beyond(&world.kubernetes.log());
+        assert!(beyond.is_empty(), "an operator asked for what the chart does not grant: {beyond:#?}");
         world.kill();
         (told, Trace::of(&world))
     });

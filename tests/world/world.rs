@@ -26,7 +26,8 @@ use tokio::task::JoinHandle;
 
 use crate::{
     objects::{self, HOME, Name, ORGANIZATION, TEAM},
-    process::{CALL_LIMIT, OPERATOR, Process, WATCH_LIMIT, Wires},
+    process::{CALL_LIMIT, Process, WATCH_LIMIT, Wires, is_operator},
+    rights::Rights,
     turnstile::{Numbers, Turnstile},
 };
 
@@ -151,6 +152,8 @@ pub struct World {
     audience: Audience,
     chance: Arc<Seeded>,
     operator: Mutex<Option<Operator>>,
+    /// What the operators may do in the cluster.
+    pub rights: Rights,
     /// The cluster ids with which operators were started.
     clusters: Mutex<BTreeSet<String>>,
 }
@@ -174,9 +177,10 @@ impl World {
         let wires = Arc::new(Wires::new(kubernetes.clone(), &simulator, Turnstile::new(seed)));
         let chance = Arc::new(Seeded { clock, numbers: Mutex::new(Numbers::new(seed)) });
         let (operator, clusters) = (Mutex::new(None), Mutex::default());
-        let world = Arc::new(Self { kubernetes, simulator, wires, flags: plan.flags, audience: plan.audience, chance, operator, clusters });
-        for object in [objects::namespace(HOME), objects::namespace(TEAM), objects::permission()] {
-            world.apply(&object);
+        let (flags, audience, rights) = (plan.flags, plan.audience, Rights::default());
+        let world = Arc::new(Self { kubernetes, simulator, wires, flags, audience, chance, operator, rights, clusters });
+        for namespace in [HOME, TEAM] {
+            world.apply(&objects::namespace(namespace));
         }
         if plan.furnished == Furnished::Fully {
             world.give_credential(OPERATOR_CLIENT_SECRET);
@@ -233,8 +237,6 @@ impl World {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Operator {
         let own: Vec<&str> = flags.collect();
-        let process = Process::new(self.wires.clone());
-        let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
         // With fewer places than objects, kube-runtime picks the next one from a hash map of random keys.
         let usual =
             ["--max-concurrent-reconciles=200", "--endpoint", "simulated=http://127.0.0.1,http://127.0.0.1", "--cluster-id", cluster];
@@ -243,6 +245,8 @@ impl World {
         let flags = usual.into_iter().filter(said).chain(own.iter().copied());
         let settings = Settings::from_flags(flags).expect("the flags are taken");
         self.clusters.lock().unwrap_or_else(PoisonError::into_inner).extend(settings.cluster_id.clone());
+        let process = Process::new(self.wires.clone(), self.rights.give(&self.kubernetes, &settings));
+        let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
         let metrics = Metrics::default();
         let parts = Parts { clients, transport: process.clone(), chance, audience: self.audience, settings, metrics: metrics.clone() };
         let task = tokio::spawn(run::operate(parts, shutdown));
@@ -276,7 +280,7 @@ impl World {
 
     /// How many requests of this verb the operator made of the Kubernetes API so far.
     pub fn requests(&self, verb: Verb) -> usize {
-        self.kubernetes.count_requests(|request| request.user == OPERATOR && request.verb == verb)
+        self.kubernetes.count_requests(|request| is_operator(&request.user) && request.verb == verb)
     }
 
     /// Applies an object as an administrator does: makes it, or replaces its spec and what of its metadata is named. The answer is the

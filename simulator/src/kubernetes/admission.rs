@@ -17,6 +17,8 @@ pub(crate) fn default(id: &GroupResource, value: &mut Value) {
             set_default(value, "status", "phase", json!("Pending"));
         }
         ("", "events") => event(value),
+        ("", "services") => service(value),
+        ("networking.k8s.io", _) => network_policy(value),
         ("apps", resource) => workload(value, resource),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => binding(value),
         ("rbac.authorization.k8s.io", _) if value.get("rules").is_none() => object::set_member(value, "rules", Some(json!([]))),
@@ -75,6 +77,42 @@ fn event(value: &mut Value) {
     }
     for member in ["firstTimestamp", "lastTimestamp", "eventTime"] {
         map.entry(member).or_insert(Value::Null);
+    }
+}
+
+/// Addresses belong to a network, and there is none: a Service gets none but `None`, which a headless one says itself.
+fn service(value: &mut Value) {
+    set_default(value, "status", "loadBalancer", json!({}));
+    let spec = object::member_mut(value, "spec");
+    for (name, default) in [
+        ("type", json!("ClusterIP")),
+        ("sessionAffinity", json!("None")),
+        ("internalTrafficPolicy", json!("Cluster")),
+        ("ipFamilies", json!(["IPv4"])),
+        ("ipFamilyPolicy", json!("SingleStack")),
+    ] {
+        spec.entry(name).or_insert(default);
+    }
+    if let Some(address) = spec.get("clusterIP").cloned() {
+        spec.entry("clusterIPs").or_insert_with(|| json!([address]));
+    }
+    if let Some(Value::Array(ports)) = spec.get_mut("ports") {
+        for port in ports.iter_mut().filter_map(Value::as_object_mut) {
+            port.entry("protocol").or_insert_with(|| "TCP".into());
+            let number = port.get("port").cloned().unwrap_or_default();
+            port.entry("targetPort").or_insert(number);
+        }
+    }
+}
+
+fn network_policy(value: &mut Value) {
+    let spec = object::member_mut(value, "spec");
+    for rules in ["ingress", "egress"] {
+        for rule in spec.get_mut(rules).and_then(Value::as_array_mut).into_iter().flatten() {
+            for port in rule.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut) {
+                port.entry("protocol").or_insert_with(|| "TCP".into());
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::api::{apps::v1 as apps, authorization::v1 as authorization, coordination::v1 as coordination, core::v1 as core};
-use k8s_openapi::api::{events::v1 as events, rbac::v1 as rbac};
+use k8s_openapi::api::{events::v1 as events, networking::v1 as networking, policy::v1 as policy, rbac::v1 as rbac};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
 use k8s_openapi::schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -77,12 +77,15 @@ const ROWS: &[Row] = &[
     row("", "serviceaccounts", "ServiceAccount", &["sa"], &[], Scope::Namespaced, Parts::Plain, "io.k8s.api.core.v1.ServiceAccount", &[]),
     row("", "events", "Event", &["ev"], &[], Scope::Namespaced, Parts::Plain, "io.k8s.api.core.v1.Event", CORE_EVENT_FIELDS),
     row("", "pods", "Pod", &["po"], &["all"], Scope::Namespaced, Parts::WithStatus, "io.k8s.api.core.v1.Pod", POD_FIELDS),
+    row("", "services", "Service", &["svc"], &["all"], Scope::Namespaced, Parts::WithStatus, "io.k8s.api.core.v1.Service", &[]),
     row("events.k8s.io", "events", "Event", &["ev"], &[], Scope::Namespaced, Parts::Plain, "io.k8s.api.events.v1.Event", EVENT_FIELDS),
     row("apps", "deployments", "Deployment", &["deploy"], &["all"], Scope::Namespaced, Parts::WithStatusAndScale, "io.k8s.api.apps.v1.Deployment", &[]),
     row("apps", "statefulsets", "StatefulSet", &["sts"], &["all"], Scope::Namespaced, Parts::WithStatusAndScale, "io.k8s.api.apps.v1.StatefulSet", &[]),
     row("apps", "daemonsets", "DaemonSet", &["ds"], &["all"], Scope::Namespaced, Parts::WithStatus, "io.k8s.api.apps.v1.DaemonSet", &[]),
     row("apps", "replicasets", "ReplicaSet", &["rs"], &["all"], Scope::Namespaced, Parts::WithStatusAndScale, "io.k8s.api.apps.v1.ReplicaSet", &[("status.replicas", ".status.replicas")]),
     row("coordination.k8s.io", "leases", "Lease", &[], &[], Scope::Namespaced, Parts::Plain, "io.k8s.api.coordination.v1.Lease", &[]),
+    row("networking.k8s.io", "networkpolicies", "NetworkPolicy", &["netpol"], &[], Scope::Namespaced, Parts::Plain, "io.k8s.api.networking.v1.NetworkPolicy", &[]),
+    row("policy", "poddisruptionbudgets", "PodDisruptionBudget", &["pdb"], &[], Scope::Namespaced, Parts::WithStatus, "io.k8s.api.policy.v1.PodDisruptionBudget", &[]),
     row("rbac.authorization.k8s.io", "roles", "Role", &[], &[], Scope::Namespaced, Parts::Plain, "io.k8s.api.rbac.v1.Role", &[]),
     row("rbac.authorization.k8s.io", "rolebindings", "RoleBinding", &[], &[], Scope::Namespaced, Parts::Plain, "io.k8s.api.rbac.v1.RoleBinding", &[]),
     row("rbac.authorization.k8s.io", "clusterroles", "ClusterRole", &[], &[], Scope::Cluster, Parts::Plain, "io.k8s.api.rbac.v1.ClusterRole", &[]),
@@ -171,12 +174,15 @@ fn generate() -> Map<String, Value> {
         core::ServiceAccount,
         core::Event,
         core::Pod,
+        core::Service,
         events::Event,
         apps::Deployment,
         apps::StatefulSet,
         apps::DaemonSet,
         apps::ReplicaSet,
         coordination::Lease,
+        networking::NetworkPolicy,
+        policy::PodDisruptionBudget,
         rbac::Role,
         rbac::RoleBinding,
         rbac::ClusterRole,
@@ -230,6 +236,7 @@ pub(crate) fn skeleton(id: &GroupResource) -> Value {
         }
         ("", "pods") => json!({"metadata": {}, "spec": {"containers": null}, "status": {}}),
         ("", "namespaces") => json!({"metadata": {}, "spec": {}, "status": {}}),
+        ("", "services") => json!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}}),
         ("", "events") => json!({"metadata": {}, "involvedObject": {}, "source": {}}),
         ("events.k8s.io", "events") => json!({"metadata": {}, "regarding": {}, "deprecatedSource": {}}),
         ("coordination.k8s.io", "leases") => json!({"metadata": {}, "spec": {}}),

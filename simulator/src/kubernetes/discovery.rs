@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::resource::{Kind, Registry, Storage, Version};
+use super::token;
 
 /// The media type of aggregated discovery.
 pub(crate) const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -45,6 +46,9 @@ fn subresources(kind: &Kind, version: &Version) -> Vec<(&'static str, Value, Vec
     if kind.id.resource == "namespaces" && kind.id.group.is_empty() {
         all.push(("finalize", own.clone(), vec!["update"]));
     }
+    if token::has_tokens(&kind.id) {
+        all.push((token::SUBRESOURCE, json!({"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}), vec!["create"]));
+    }
     if version.scale.is_some() {
         all.push(("scale", json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}), vec!["get", "patch", "update"]));
     }
@@ -71,7 +75,7 @@ pub(crate) fn resources(kinds: &Registry, group: &str, version: &str) -> Option<
         told.push(resource);
         for (name, body, verbs) in subresources(kind, version) {
             let mut one = json!({"name": format!("{}/{name}", kind.id.resource), "singularName": "", "namespaced": kind.is_namespaced(), "kind": body["kind"], "verbs": verbs});
-            if body["kind"] == "Scale" {
+            if body["group"] != kind.id.group.as_str() {
                 one["group"] = body["group"].clone();
                 one["version"] = body["version"].clone();
             }

@@ -21,6 +21,7 @@ use super::scale;
 use super::selector::Selector;
 use super::state::{State, key};
 use super::table::{self, Form, Included};
+use super::token;
 use super::watch::WatchRequest;
 use super::world::World;
 use super::write::Write;
@@ -86,11 +87,15 @@ fn find(state: &State, target: &Target) -> Result<Versioned> {
         "" => true,
         "status" => of.version.status.is_some(),
         "scale" => of.version.scale.is_some(),
+        token::SUBRESOURCE => token::has_tokens(&of.kind.id),
         "finalize" => target.resource == "namespaces" && target.group.is_empty(),
         _ => false,
     };
     if !known || (!target.name.is_empty() && of.kind.is_namespaced() && target.namespace.is_empty()) {
         return Err(ApiError::no_such_resource());
+    }
+    if target.subresource == token::SUBRESOURCE {
+        return if target.verb == Verb::Create { Ok(of) } else { Err(ApiError::method_not_allowed()) };
     }
     let fits = match target.verb {
         Verb::Create => target.name.is_empty() && (!of.kind.is_namespaced() || !target.namespace.is_empty()),
@@ -135,6 +140,7 @@ pub(crate) fn handle(world: &Arc<World>, user: &User, target: &Target, request: 
             codec::set_type(&mut answer, &of);
             Ok(reply(201, answer))
         }
+        Verb::Create if target.subresource == token::SUBRESOURCE => Ok(reply(201, token::issue(world, &of, target, request, now)?)),
         Verb::Create => create(world, &of, target, request, form, now),
         Verb::Update => update(world, &of, target, request, form, now),
         Verb::Patch => patch(world, &of, target, request, form, now),

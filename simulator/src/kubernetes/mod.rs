@@ -57,6 +57,7 @@ mod state;
 mod structural;
 mod structure;
 mod table;
+mod token;
 mod typed;
 mod validate;
 mod watch;

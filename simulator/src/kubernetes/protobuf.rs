@@ -95,6 +95,10 @@ const REVIEW_SPEC: Message = &[
 ];
 const REVIEW: Message = &[(2, "spec", Type::One(REVIEW_SPEC))];
 const RULES_REVIEW: Message = &[(2, "spec", Type::One(&[(1, "namespace", Type::Text)]))];
+const TOKEN_REQUEST: Message = &[
+    (1, "metadata", Type::One(METADATA)),
+    (2, "spec", Type::One(&[(1, "audiences", Type::Texts), (4, "expirationSeconds", Type::Number)])),
+];
 const PORT: Message =
     &[(1, "name", Type::Text), (2, "hostPort", Type::Count), (3, "containerPort", Type::Number), (4, "protocol", Type::Text)];
 const CONTAINER: Message = &[
@@ -132,6 +136,7 @@ fn message(kind: &str) -> Option<Message> {
         "RoleBinding" | "ClusterRoleBinding" => BINDING,
         "SelfSubjectAccessReview" | "SubjectAccessReview" => REVIEW,
         "SelfSubjectRulesReview" => RULES_REVIEW,
+        "TokenRequest" => TOKEN_REQUEST,
         "Deployment" => DEPLOYMENT,
         "DeleteOptions" => DELETE_OPTIONS,
         _ => return None,

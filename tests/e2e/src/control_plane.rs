@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
@@ -9,9 +11,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::audit::Audit;
 use crate::environment::Environment;
-use crate::process::tail;
+use crate::process::{Process, tail};
 use crate::reaper::Reaper;
+use crate::wait::until;
 
 /// A running API server and how to reach it.
 #[derive(Debug, Clone)]
@@ -26,8 +30,10 @@ pub struct ControlPlane {
     pub server: String,
     /// The administrator's token.
     pub token: String,
-    /// The server's certificate authority, as PEM.
+    /// The server's certificate authority, as PEM; empty where it serves plain http.
     pub authority: Vec<u8>,
+    /// What it wrote down of its service accounts.
+    pub audit: Audit,
 }
 
 /// The folder with etcd, kube-apiserver and kubectl, found or made by `install.sh`; its progress goes to our stderr.
@@ -57,9 +63,12 @@ impl ControlPlane {
     pub async fn start(environment: &Environment, programs: &Path, folder: &Path, reaper: &Reaper) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         reaper.control_plane(folder);
+        let audit = Audit::prepare(folder)?;
+        let given = std::env::var("CONTROL_PLANE_APISERVER_ARGS").unwrap_or_default();
         let child = Command::new(environment.path("tests/control-plane/up.sh"))
             .arg(folder)
             .env("CONTROL_PLANE_BIN", programs)
+            .env("CONTROL_PLANE_APISERVER_ARGS", format!("{} {given}", audit.flags()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,10 +84,28 @@ impl ControlPlane {
         let printed = String::from_utf8(output.stdout)?;
         let kubeconfig = PathBuf::from(printed.lines().last().context("up.sh printed no kubeconfig")?);
         let kubectl = programs.join("kubectl");
-        Self::read(folder, &kubeconfig, &kubectl).await
+        Self::read(folder, &kubeconfig, &kubectl, audit).await
     }
 
-    async fn read(folder: &Path, kubeconfig: &Path, kubectl: &Path) -> Result<Self> {
+    /// Starts the API in memory instead, which lives as long as its process.
+    pub async fn in_memory(environment: &Environment, kubectl: &Path, folder: &Path, reaper: &Arc<Reaper>) -> Result<(Self, Process)> {
+        std::fs::create_dir_all(folder)?;
+        let kubeconfig = folder.join("kubeconfig");
+        let mut command = Command::new(environment.simulator.with_file_name("kubernetes-simulator"));
+        command.arg("--kubeconfig").arg(&kubeconfig);
+        let process = Process::start("the API in memory", command, &folder.join("kubernetes-simulator.log"), reaper)?;
+        until("the API in memory", Duration::from_secs(20), || async {
+            let log = process.log();
+            if let Some(status) = process.ended() {
+                bail!("the API in memory ended with {status}:\n{}", tail(&log, 20));
+            }
+            Ok(if log.contains("ready: ") { Ok(()) } else { Err(log) })
+        })
+        .await?;
+        Ok((Self::read(folder, &kubeconfig, kubectl, Audit::prepare(folder)?).await?, process))
+    }
+
+    async fn read(folder: &Path, kubeconfig: &Path, kubectl: &Path, audit: Audit) -> Result<Self> {
         let output = Command::new(kubectl)
             .args(["config", "view", "--raw", "-o", "json", "--kubeconfig"])
             .arg(kubeconfig)
@@ -90,7 +117,8 @@ impl ControlPlane {
         let cluster = "/clusters/0/cluster";
         let authority = match text(&format!("{cluster}/certificate-authority-data")) {
             Some(data) => BASE64_STANDARD.decode(data)?,
-            None => std::fs::read(text(&format!("{cluster}/certificate-authority")).context("no authority in the kubeconfig")?)?,
+            // Over plain http there is none.
+            None => text(&format!("{cluster}/certificate-authority")).map(std::fs::read).transpose()?.unwrap_or_default(),
         };
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -99,6 +127,7 @@ impl ControlPlane {
             server: text(&format!("{cluster}/server")).context("no server in the kubeconfig")?,
             token: text("/users/0/user/token").context("no token in the kubeconfig")?,
             authority,
+            audit,
         })
     }
 }

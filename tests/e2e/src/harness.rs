@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::api::{Api, http_client};
 use crate::control_plane::{self, ControlPlane};
 use crate::environment::{self, Environment};
+use crate::helm::{self, Helm};
 use crate::kubectl::Kubectl;
 use crate::reaper::Reaper;
 
@@ -22,6 +23,8 @@ pub struct Harness {
     pub plane: ControlPlane,
     /// kubectl as administrator, without a namespace.
     pub kubectl: Kubectl,
+    /// Helm 4, for what the chart renders.
+    pub helm: Helm,
     /// Direct requests as administrator.
     pub api: Api,
     /// Plain HTTP to loopback: the simulator, the redirects of a browser.
@@ -55,6 +58,7 @@ impl Harness {
             reaper.remove(&folder);
         }
         let programs = control_plane::install(&environment).await?;
+        let helm = Helm::new(&helm::install(&environment).await?.join("helm4"), &folder.join("helm"), &reaper);
         let begun = Instant::now();
         let plane = ControlPlane::start(&environment, &programs, &folder.join("control-plane"), &reaper).await?;
         let kubectl = Kubectl::new(&plane.kubectl, &plane.kubeconfig, &folder.join("kubectl-cache"), &reaper);
@@ -78,7 +82,7 @@ impl Harness {
             if keeps_rules { "keeps" } else { "drops" },
         ));
         let http = http_client(None)?;
-        Ok(Arc::new(Self { environment, plane, kubectl, api, http, reaper, keeps_rules, folder }))
+        Ok(Arc::new(Self { environment, plane, kubectl, helm, api, http, reaper, keeps_rules, folder }))
     }
 
     /// The run's folder: kubeconfigs and logs.

@@ -6,6 +6,7 @@
 //!
 //! - [`harness`] holds what one run shares: the control plane, kubectl, the [`reaper`] that stops everything.
 //! - [`world`] is one scenario's island: a namespace, an organization, a simulator, proxies, operators.
+//! - [`account`] gives each operator the account and the rights that the chart renders; kubectl is the administrator.
 //! - [`proxy`] stands before both servers where a scenario must count, kill or lose calls; [`calls`] names them.
 //! - [`runner`] runs scenarios side by side and closes with `N passed, N failed`.
 //!
@@ -18,7 +19,9 @@
 //! scenario needs of them it plays itself, by [`world::World::play_garbage_collector`] and
 //! [`world::World::play_namespace_controller`], and says so; nothing else of a cluster is assumed.
 
+pub mod account;
 pub mod api;
+pub mod audit;
 pub mod calls;
 pub mod control_plane;
 pub mod demo;
@@ -26,6 +29,7 @@ pub mod environment;
 pub mod expect;
 pub mod figures;
 pub mod harness;
+pub mod helm;
 pub mod kubectl;
 pub mod manifests;
 pub mod oauth;
@@ -33,6 +37,7 @@ pub mod operator;
 pub mod process;
 pub mod proxy;
 pub mod reaper;
+pub mod release;
 pub mod replicas;
 pub mod runner;
 pub mod simulator;

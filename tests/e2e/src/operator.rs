@@ -85,19 +85,36 @@ impl Operator {
     /// Starts it with a `log` of its own and waits until it says that it has started.
     pub async fn start(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
         let this = Self::launch(environment, setup, kubeconfig, log, reaper)?;
+        this.started().await?;
+        Ok(this)
+    }
+
+    /// Waits until it says that it has started.
+    pub async fn started(&self) -> Result<()> {
         until("the operator's first words", Duration::from_secs(30), || async {
-            let log = this.process.log();
-            if let Some(status) = this.process.ended() {
+            let log = self.process.log();
+            if let Some(status) = self.process.ended() {
                 bail!("the operator ended with {status} at its start:\n{}", tail(&log, 20));
             }
             Ok(if log.contains(STARTED) { Ok(()) } else { Err(tail(&log, 3)) })
         })
-        .await?;
-        Ok(this)
+        .await
     }
 
     /// The same without a wait, for a replica that may have to wait for its lease.
     pub fn launch(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
+        Self::run(environment, &arguments(setup), &[("RUST_LOG", "info")], kubeconfig, log, reaper)
+    }
+
+    /// Starts it with a command line and with variables, as a Deployment has them.
+    pub fn run(
+        environment: &Environment,
+        arguments: &[String],
+        variables: &[(&str, &str)],
+        kubeconfig: &Path,
+        log: &Path,
+        reaper: &Arc<Reaper>,
+    ) -> Result<Self> {
         let mut command = Command::new(&environment.operator);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
@@ -105,7 +122,7 @@ impl Operator {
                 command.env_remove(name);
             }
         }
-        command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info").args(arguments(setup));
+        command.env("KUBECONFIG", kubeconfig).envs(variables.iter().copied()).args(arguments);
         let process = Process::start("the operator", command, log, reaper)?;
         Ok(Self { process })
     }

@@ -81,6 +81,12 @@ impl Filter {
         Self(words.into_iter().filter(|word| !word.starts_with('-')).collect())
     }
 
+    /// Whether it lets everything through.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a scenario of this name is wanted.
     #[must_use]
     pub fn wants(&self, name: &str) -> bool {

@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::account::{self, Install};
 use crate::api::{http_client, path};
 use crate::calls::{OPERATOR_NAMESPACE, Words};
 use crate::harness::Harness;
@@ -20,6 +21,9 @@ use crate::oauth::Data;
 use crate::operator::{Operator, Setup, Terms, Timing};
 use crate::proxy::{Proxy, Recorder};
 use crate::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET, Simulator, quick_settings};
+
+/// No scenario of a world restarts workloads.
+const ROLLOUTS: &str = "forbidden";
 
 /// How a world's operator reaches the two servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +41,7 @@ pub struct Plan {
     pub name: String,
     /// Where the operator's credentials lie.
     pub operator_namespace: String,
-    /// Whether the world makes both namespaces, or the scenario does.
+    /// Whether the world makes the namespace of its clients, as it makes the operator's, or the scenario does.
     pub namespaces: bool,
     /// The label selector of its organizations.
     pub organizations: String,
@@ -122,30 +126,35 @@ impl World {
         let simulator = Simulator::start(&harness.environment, &folder, &settings, &harness.http, &harness.reaper).await?;
         let recorder = Arc::new(Recorder::default());
         let mut proxies = Vec::new();
-        let (kubeconfig, platform) = match route {
-            Route::Direct => (harness.plane.kubeconfig.clone(), simulator.url().to_owned()),
+        for namespace in [Some(&operator_namespace), Some(&name).filter(|_| namespaces)].into_iter().flatten() {
+            harness.api.write(Method::POST, "/api/v1/namespaces", &manifests::namespace(namespace)).await?;
+        }
+        let install = Install { release: &name, namespace: &operator_namespace, watch: watch.as_deref(), rollout_targets: ROLLOUTS };
+        let token = account::token(&harness.environment, &harness.helm, &harness.api, install).await?;
+        let kubeconfig = folder.join("kubeconfig");
+        let platform = match route {
+            Route::Direct => {
+                account::write_kubeconfig(&kubeconfig, &harness.plane.server, Some(&harness.plane.authority), &token)?;
+                simulator.url().to_owned()
+            }
             Route::Proxied => {
                 let words = Words::default().with(&name, "{namespace}").with(&operator_namespace, OPERATOR_NAMESPACE);
                 let upstream = http_client(Some(&harness.plane.authority))?;
                 let server = Proxy::start(&recorder, upstream, &harness.plane.server, true, words.clone()).await?;
                 let platform = Proxy::start(&recorder, http_client(None)?, simulator.url(), false, words).await?;
-                let kubeconfig = folder.join("kubeconfig");
-                write_private(&kubeconfig, &kubeconfig_for(server.url(), &harness.plane.token))?;
+                account::write_kubeconfig(&kubeconfig, server.url(), None, &token)?;
                 let url = platform.url().to_owned();
                 proxies.extend([server, platform]);
-                (kubeconfig, url)
+                url
             }
         };
-        for namespace in [&name, &operator_namespace].into_iter().filter(|_| namespaces) {
-            harness.api.write(Method::POST, "/api/v1/namespaces", &manifests::namespace(namespace)).await?;
-        }
         let setup = Setup {
             operator_namespace: operator_namespace.clone(),
             namespace: watch,
             organizations: Some(organizations),
             endpoints: vec![format!("{region}={platform},{platform}")],
             timing,
-            rollout_targets: "forbidden",
+            rollout_targets: ROLLOUTS,
             pod: "operator".to_owned(),
             lease: None,
         };
@@ -311,22 +320,4 @@ fn organization_id(name: &str) -> String {
         text
     });
     format!("11111111-1111-4111-8111-{digits}")
-}
-
-fn kubeconfig_for(server: &str, token: &str) -> String {
-    json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "proxied",
-        "clusters": [{ "name": "proxied", "cluster": { "server": server } }],
-        "users": [{ "name": "admin", "user": { "token": token } }],
-        "contexts": [{ "name": "proxied", "context": { "cluster": "proxied", "user": "admin" } }],
-    })
-    .to_string()
-}
-
-fn write_private(file: &Path, text: &str) -> Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut open = std::fs::OpenOptions::new();
-    open.write(true).create(true).truncate(true).mode(0o600);
-    open.open(file)?.write_all(text.as_bytes()).context("writing a kubeconfig")
 }

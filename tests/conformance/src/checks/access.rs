@@ -22,6 +22,8 @@ pub const CHECKS: &[Check] = crate::checks!("access", [];
     a_cluster_role_can_be_bound_in_a_namespace,
     a_group_can_be_bound,
     a_wrong_token_is_unauthorized,
+    a_token_of_a_service_account_is_its_user,
+    a_token_is_neither_of_nobody_nor_for_a_moment,
     a_deleted_binding_closes,
 );
 
@@ -185,6 +187,40 @@ async fn a_group_can_be_bound(g: &Ground) -> Result<()> {
 async fn a_wrong_token_is_unauthorized(g: &Ground) -> Result<()> {
     let stranger = g.server.with_token("conformance-wrong-token");
     stranger.get(&g.all("widgets")).await?.refused(401, "Unauthorized")?;
+    Ok(())
+}
+
+fn token_request(seconds: u32) -> Value {
+    json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": [], "expirationSeconds": seconds}})
+}
+
+async fn a_token_of_a_service_account_is_its_user(g: &Ground) -> Result<()> {
+    let accounts = g.core("serviceaccounts");
+    let robot = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}});
+    g.server.post(&accounts, &robot).await?.status(201)?;
+    let answer = g.server.post(&format!("{accounts}/robot/token"), &token_request(600)).await?.status(201)?;
+    same!(answer.at("/kind"), "TokenRequest");
+    ensure!(!answer.text("/status/expirationTimestamp").is_empty(), "{}", answer.excerpt());
+    let robot = g.server.with_token(answer.text("/status/token"));
+    let refused = robot.get(&g.all("widgets")).await?.refused(403, "Forbidden")?;
+    let name = format!("User \"system:serviceaccount:{}:robot\" cannot list", g.namespace);
+    contains!(refused.message(), name.as_str());
+    let subject = json!({"kind": "ServiceAccount", "name": "robot", "namespace": g.namespace});
+    bind(g, json!([{"apiGroups": [g.group], "resources": ["widgets"], "verbs": ["list"]}]), subject).await?;
+    until("the role at work", || async {
+        let answer = robot.get(&g.all("widgets")).await?;
+        Ok(if answer.status == 200 { Ok(()) } else { Err(answer.excerpt()) })
+    })
+    .await
+}
+
+async fn a_token_is_neither_of_nobody_nor_for_a_moment(g: &Ground) -> Result<()> {
+    let accounts = g.core("serviceaccounts");
+    g.server.post(&format!("{accounts}/nobody/token"), &token_request(600)).await?.refused(404, "NotFound")?;
+    let robot = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot"}});
+    g.server.post(&accounts, &robot).await?.status(201)?;
+    let message = g.server.post(&format!("{accounts}/robot/token"), &token_request(60)).await?.invalid("spec.expirationSeconds")?;
+    contains!(message, "10 minutes");
     Ok(())
 }
 

@@ -22,6 +22,7 @@ pub const CHECKS: &[Check] = crate::checks!("workloads", [];
     the_selector_is_immutable,
     the_selector_must_match_the_template,
     sets_behave_the_same_way,
+    a_headless_service_takes_its_defaults,
 );
 
 /// A deployment of two containers.
@@ -190,5 +191,21 @@ async fn sets_behave_the_same_way(g: &Ground) -> Result<()> {
         same!(patched.generation(), 2);
         same!(patched.list("/spec/template/spec/containers").len(), 2);
     }
+    Ok(())
+}
+
+async fn a_headless_service_takes_its_defaults(g: &Ground) -> Result<()> {
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
+                         "spec": {"clusterIP": "None", "selector": {"app": "a"}, "ports": [{"name": "http", "port": 80}]}});
+    g.server.post(&g.core("services"), &service).await?.status(201)?;
+    let stored = g.server.get(&format!("{}/s", g.core("services"))).await?.status(200)?;
+    same!(stored.at("/spec/clusterIP"), "None");
+    same!(stored.at("/spec/type"), "ClusterIP");
+    same!(stored.at("/spec/sessionAffinity"), "None");
+    same!(stored.at("/spec/ports"), json!([{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}]));
+    same!(stored.at("/status"), json!({"loadBalancer": {}}));
+    let patch = json!({"spec": {"ports": [{"port": 80, "name": "web"}, {"port": 81, "name": "more"}]}});
+    let patched = g.server.strategic(&format!("{}/s", g.core("services")), &patch).await?.status(200)?;
+    same!(patched.list("/spec/ports").len(), 2);
     Ok(())
 }

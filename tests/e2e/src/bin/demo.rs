@@ -65,6 +65,7 @@ async fn demo(script: bool) -> Result<()> {
     world.kubectl = harness.kubectl.clone();
     world.start_operator().await?;
     note(&format!("the operator runs; its log: {}", world.folder().join("operator-1.log").display()));
+    note("in namespace genesys-oauth-operator it has the account and the rights that the chart gives it, and no others");
     note("its waits for the platform are seconds here, where they are a minute in production");
 
     Show { harness: &harness, world: &world }.story().await.with_context(|| {
@@ -94,7 +95,6 @@ impl Show<'_> {
     async fn connect(&self) -> Result<()> {
         title("Connect an organization");
         say("The platform team gives the operator its own OAuth client and says who may use the organization.");
-        self.run("kubectl create namespace genesys-oauth-operator").await?;
         let create = format!(
             "kubectl create secret generic genesys-acme -n genesys-oauth-operator --from-literal=clientId={OPERATOR_CLIENT} --from-file=clientSecret=/dev/stdin"
         );
@@ -107,7 +107,7 @@ impl Show<'_> {
 
     async fn declare(&self) -> Result<()> {
         title("Declare clients");
-        say("A team commits three manifests: a service, a web application and a single-page application.");
+        say("A team commits four manifests: two services, one with a rotation policy, a web application and a single-page application.");
         self.run("kubectl apply -f examples/").await?;
         self.wait("kubectl wait goc --all -n contact-center --for=condition=Ready --timeout=2m").await?;
         self.run("kubectl get goc -n contact-center").await?;
@@ -146,7 +146,7 @@ impl Show<'_> {
         self.run("kubectl delete -f examples/client-credentials.yaml").await?;
         self.run("kubectl get goc,secrets -n contact-center").await?;
         let left = self.world.simulator.clients().await?;
-        ensure!(left.len() == 2, "{} clients are left on the platform, not 2", left.len());
+        ensure!(left.len() == 3, "{} clients are left on the platform, not 3", left.len());
         let names: Vec<&str> = left.iter().filter_map(|client| client["name"].as_str()).collect();
         note(&format!("on the platform are left: {}", names.join(", ")));
         Ok(())

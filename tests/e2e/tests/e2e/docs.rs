@@ -2,8 +2,8 @@
 //! must not skip a block: what cannot be run is no `sh` block.
 //!
 //! The README's tour is of the built demo, and runs against it. Each other page gets a control plane of its own, because pages use
-//! the same names. But for the tutorial, whose reader is an administrator, the operator runs with nothing but the rights that
-//! docs/explanation/security.md lists; the demo gives it the same.
+//! the same names. But for the tutorial, whose reader is an administrator, the operator runs with the account and the rights of the
+//! chart and no others.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use e2e_support::account::{self, Install};
+use e2e_support::api::Api;
 use e2e_support::control_plane::ControlPlane;
 use e2e_support::demo::Demo;
 use e2e_support::harness::Harness;
@@ -24,7 +24,6 @@ use e2e_support::process::tail;
 use e2e_support::reaper::Reaper;
 use e2e_support::runner::Scenario;
 use e2e_support::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET, Simulator, quick_settings};
-use serde_json::json;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
@@ -40,8 +39,6 @@ const TOUR: &str = "README.md";
 const TUTORIAL: &str = "docs/tutorial.md";
 /// The page whose reader has allowed the operator to restart workloads.
 const RESTARTS: &str = "docs/how-to/restart-workloads.md";
-/// The page whose `yaml` block lists the operator's rights.
-const RIGHTS: &str = "docs/explanation/security.md";
 /// Pages that only look at what every world has: one world serves them all.
 const RUNBOOKS: &str = "docs/runbooks/";
 /// Stands before the output of each block.
@@ -213,30 +210,20 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
         ("GENESYS_CLIENT_SECRET", OPERATOR_SECRET.to_owned()),
     ];
     let output = shell(harness, &plane.kubectl, &variables, folder, reaper, &wanted).await?;
-    judge(page, &wanted, &output)
+    judge(page, &wanted, &output)?;
+    let refused = plane.audit.read()?.refused;
+    ensure!(refused.is_empty(), "the operator asked for what the chart does not grant: {refused:#?}");
+    Ok(())
 }
 
-/// A kubeconfig with the rights that the docs list, and no others.
+/// A kubeconfig of the account that the chart makes, with its rights and no others.
 async fn limited(harness: &Harness, plane: &ControlPlane, kubectl: &Kubectl, folder: &Path) -> Result<PathBuf> {
-    let page = fs::read_to_string(harness.environment.path(RIGHTS))?;
-    let listed = fences(&page).into_iter().find(|(language, ..)| language == "yaml").context("no yaml block lists the rights")?.2;
     kubectl.ok(&["create", "namespace", OPERATOR_NAMESPACE]).await?;
-    kubectl.apply(&listed).await?;
-    let namespace = format!("--namespace={OPERATOR_NAMESPACE}");
-    kubectl.ok(&["create", "serviceaccount", "operator", &namespace]).await?;
-    let account = format!("--serviceaccount={OPERATOR_NAMESPACE}:operator");
-    kubectl.ok(&["create", "clusterrolebinding", "operator", "--clusterrole=genesys-oauth-operator", &account]).await?;
-    kubectl.ok(&["create", "rolebinding", "operator", "--role=genesys-oauth-operator", &account, &namespace]).await?;
-    let token = kubectl.ok(&["create", "token", "operator", &namespace]).await?;
-    let authority = BASE64_STANDARD.encode(&plane.authority);
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "operator",
-        "clusters": [{ "name": "page", "cluster": { "server": plane.server, "certificate-authority-data": authority } }],
-        "users": [{ "name": "operator", "user": { "token": token.trim() } }],
-        "contexts": [{ "name": "operator", "context": { "cluster": "page", "user": "operator" } }],
-    });
+    // A page that needs more gives it.
+    let install = Install { release: OPERATOR_NAMESPACE, namespace: OPERATOR_NAMESPACE, watch: None, rollout_targets: "forbidden" };
+    let token = account::token(&harness.environment, &harness.helm, &Api::new(plane)?, install).await?;
     let file = folder.join("kubeconfig-operator");
-    fs::write(&file, config.to_string())?;
+    account::write_kubeconfig(&file, &plane.server, Some(&plane.authority), &token)?;
     Ok(file)
 }
 

@@ -14,6 +14,7 @@ mod demo;
 mod docs;
 mod flows;
 mod harness_itself;
+mod install;
 mod namespaces;
 mod replicas;
 mod story;
@@ -23,10 +24,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use e2e_support::account::{self, Install};
 use e2e_support::environment::{Environment, in_ci};
 use e2e_support::harness::Harness;
-use e2e_support::runner::{Filter, Report, Scenario, say};
+use e2e_support::runner::{Filter, Outcome, Report, Scenario, say};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -71,12 +73,27 @@ fn scenarios() -> Vec<Scenario> {
         namespaces::scenarios(),
         flows::scenarios(),
         bad_input::scenarios(),
+        install::scenarios(),
         docs::scenarios(),
         demo::scenarios(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Compares what the API server wrote down of all operators of the run with what the chart grants: after a whole run they must be the same.
+async fn least_power(harness: &Harness, filter: &Filter) -> Result<Outcome> {
+    let seen = harness.plane.audit.read()?;
+    ensure!(seen.refused.is_empty(), "refused by RBAC: {:#?}", seen.refused);
+    if filter.is_whole() {
+        let install = Install { release: "whole", namespace: "whole", watch: Some("watched"), rollout_targets: "forbidden" };
+        let granted = account::granted(&harness.environment, &harness.helm, install).await?;
+        let unused: Vec<_> = granted.difference(&seen.used).collect();
+        ensure!(unused.is_empty(), "the chart grants what nobody used: {unused:#?}");
+    }
+    say(&format!("  rights   {} verbs on resources were used at the shared server", seen.used.len()));
+    Ok(Outcome::Passed)
 }
 
 async fn run(filter: &Filter) -> Result<bool> {
@@ -96,6 +113,9 @@ async fn run(filter: &Filter) -> Result<bool> {
     report.run(&harness, filter, parallel, scenarios()).await;
     crash::run(&harness, filter, &mut report).await;
     report.run(&harness, filter, 1, two_operators::scenarios()).await;
+    let rights = Instant::now();
+    let judged = least_power(&harness, filter).await;
+    report.note("rights/the operators used what the chart grants, and asked for no more", judged, rights.elapsed());
     report.close(begun.elapsed());
     if !report.is_good() {
         harness.reaper.keep();

@@ -25,6 +25,7 @@ const FILES: [&str; 7] = [
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("story/the examples, from apply to delete", examples),
+        Scenario::new("story/an orphaned client keeps its Secret (the test plays the garbage collector)", let_go),
         Scenario::new("story/kubectl wait for Synced tells the truth right after an edit", wait_tells_the_truth),
     ]
 }
@@ -51,7 +52,6 @@ fn file(world: &World, name: &str) -> String {
 /// What organization.yaml tells people to do, and then the manifests.
 async fn apply(world: &World) -> Result<()> {
     let kubectl = &world.harness.kubectl;
-    kubectl.ok(&["create", "namespace", "genesys-oauth-operator"]).await?;
     let id = format!("--from-literal=clientId={OPERATOR_CLIENT}");
     let create = [
         "create",
@@ -172,6 +172,20 @@ async fn delete(world: &World) -> Result<()> {
     ensure!(left.len() == 3, "the other clients are not: {left:?}");
     let collected = world.play_garbage_collector().await?;
     ensure!(collected.is_empty(), "the garbage collector, played by this test, found more to do: {collected:?}");
+    Ok(())
+}
+
+/// What an Orphan leaves on a real server: the Secret without its owner, so that no garbage collector takes it, and the client.
+async fn let_go(harness: Arc<Harness>) -> Result<()> {
+    let world = World::settled(&harness, Plan::new("let-go", Route::Direct)).await?;
+    world.apply(&with_spec(client(&world.name, CLIENT, &world.name), &json!({ "deletionPolicy": "Orphan" }))).await?;
+    done(&world, CLIENT).await?;
+    let before = world.data(CLIENT).await?;
+    world.kubectl.ok(&["delete", "goc", CLIENT, "--timeout=60s"]).await?;
+    let collected = world.play_garbage_collector().await?;
+    ensure!(collected.is_empty(), "the garbage collector, played by this test, takes {collected:?}");
+    ensure!(world.data(CLIENT).await? == before, "the Secret holds another credential");
+    e2e_support::oauth::client_credentials(&harness.http, &before).await?.token()?;
     Ok(())
 }
 
