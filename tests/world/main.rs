@@ -51,6 +51,7 @@ mod secrets;
 mod stopping;
 mod stories;
 mod turnstile;
+mod unused;
 mod watch_faults;
 mod workload;
 mod world;
