@@ -1,5 +1,6 @@
 //! Measures what create, update and delete cost, and the operator at rest. It must not fail on a figure: it only measures.
 
+pub mod availability;
 pub mod budget;
 pub mod conformance;
 pub mod drift;

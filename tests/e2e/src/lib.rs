@@ -33,6 +33,7 @@ pub mod operator;
 pub mod process;
 pub mod proxy;
 pub mod reaper;
+pub mod replicas;
 pub mod runner;
 pub mod simulator;
 pub mod wait;

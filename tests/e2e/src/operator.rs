@@ -37,6 +37,22 @@ impl Timing {
     pub const QUICK: Self = Self { call: "2s", scan: "4s", consistency: "1s", roles: "0s", refutation: "3s", resync: "10m" };
 }
 
+/// A lease that ends soon, in the notation of its flags: `--lease-duration`, `--lease-renew-deadline`, `--lease-retry-period`.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// How long it lasts.
+    pub duration: &'static str,
+    /// How long its holder tries to renew it.
+    pub renew_deadline: &'static str,
+    /// How often it is renewed.
+    pub retry_period: &'static str,
+}
+
+impl Terms {
+    /// As short as a loaded machine keeps.
+    pub const SHORT: Self = Self { duration: "4s", renew_deadline: "3s", retry_period: "1s" };
+}
+
 /// What one operator works on.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -52,6 +68,10 @@ pub struct Setup {
     pub timing: Timing,
     /// `--rollout-targets`: `forbidden` or `allowed`.
     pub rollout_targets: &'static str,
+    /// `--pod-name`
+    pub pod: String,
+    /// By which lease replicas agree who works; without one, each of them works.
+    pub lease: Option<Terms>,
 }
 
 /// One running operator. Dropping the last handle kills it.
@@ -64,16 +84,7 @@ pub struct Operator {
 impl Operator {
     /// Starts it with a `log` of its own and waits until it says that it has started.
     pub async fn start(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
-        let mut command = Command::new(&environment.operator);
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("GENESYS_OAUTH_OPERATOR_") || name.to_ascii_lowercase().ends_with("_proxy") || name == "POD_NAMESPACE" {
-                command.env_remove(name);
-            }
-        }
-        command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info").args(arguments(setup));
-        let process = Process::start("the operator", command, log, reaper)?;
-        let this = Self { process };
+        let this = Self::launch(environment, setup, kubeconfig, log, reaper)?;
         until("the operator's first words", Duration::from_secs(30), || async {
             let log = this.process.log();
             if let Some(status) = this.process.ended() {
@@ -83,6 +94,20 @@ impl Operator {
         })
         .await?;
         Ok(this)
+    }
+
+    /// The same without a wait, for a replica that may have to wait for its lease.
+    pub fn launch(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
+        let mut command = Command::new(&environment.operator);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("GENESYS_OAUTH_OPERATOR_") || name.to_ascii_lowercase().ends_with("_proxy") || name == "POD_NAMESPACE" {
+                command.env_remove(name);
+            }
+        }
+        command.env("KUBECONFIG", kubeconfig).env("RUST_LOG", "info").args(arguments(setup));
+        let process = Process::start("the operator", command, log, reaper)?;
+        Ok(Self { process })
     }
 }
 
@@ -103,7 +128,16 @@ pub fn arguments(setup: &Setup) -> Vec<String> {
     flag("--refutation-window", timing.refutation);
     flag("--resync-interval", timing.resync);
     flag("--rollout-targets", setup.rollout_targets);
-    // A killed operator starts again at once, and two of them work on purpose: what a lease prevents is what those stories are about.
-    flag("--leader-election", "disabled");
+    flag("--pod-name", &setup.pod);
+    match &setup.lease {
+        Some(terms) => {
+            flag("--leader-election", "enabled");
+            flag("--lease-duration", terms.duration);
+            flag("--lease-renew-deadline", terms.renew_deadline);
+            flag("--lease-retry-period", terms.retry_period);
+        }
+        // A killed operator starts again at once, and two of them work on purpose: what a lease prevents is what those stories are about.
+        None => flag("--leader-election", "disabled"),
+    }
     all
 }

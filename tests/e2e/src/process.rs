@@ -61,6 +61,16 @@ impl Process {
         let _ = self.inner.child.lock().unwrap_or_else(PoisonError::into_inner).start_kill();
     }
 
+    /// Sends a signal by its name, such as `STOP`; what has ended already is left alone.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        if self.ended().is_some() {
+            return Ok(());
+        }
+        let sent = Command::new("sh").args(["-c", r#"kill -s "$0" "$1""#, name, &self.inner.pid.to_string()]).status().await?;
+        anyhow::ensure!(sent.success() || self.ended().is_some(), "{} took no SIG{name}: {sent}", self.inner.name);
+        Ok(())
+    }
+
     /// How it ended, if it has.
     #[must_use]
     pub fn ended(&self) -> Option<ExitStatus> {

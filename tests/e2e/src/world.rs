@@ -17,7 +17,7 @@ use crate::harness::Harness;
 use crate::kubectl::Kubectl;
 use crate::manifests;
 use crate::oauth::Data;
-use crate::operator::{Operator, Setup, Timing};
+use crate::operator::{Operator, Setup, Terms, Timing};
 use crate::proxy::{Proxy, Recorder};
 use crate::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET, Simulator, quick_settings};
 
@@ -146,6 +146,8 @@ impl World {
             endpoints: vec![format!("{region}={platform},{platform}")],
             timing,
             rollout_targets: "forbidden",
+            pod: "operator".to_owned(),
+            lease: None,
         };
         Ok(Self {
             harness: Arc::clone(harness),
@@ -193,6 +195,15 @@ impl World {
         let operator = Operator::start(environment, &self.setup, &self.kubeconfig, &log, reaper).await?;
         self.operators.lock().unwrap_or_else(PoisonError::into_inner).push(operator.clone());
         Ok(operator)
+    }
+
+    /// Starts one of several replicas that share a lease, and waits for nothing.
+    pub fn start_replica(&self, pod: &str, terms: Terms) -> Result<Operator> {
+        let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
+        let log = self.folder.join(format!("operator-{number}.log"));
+        let setup = Setup { lease: Some(terms), pod: pod.to_owned(), ..self.setup.clone() };
+        let (environment, reaper) = (&self.harness.environment, &self.harness.reaper);
+        Operator::launch(environment, &setup, &self.kubeconfig, &log, reaper)
     }
 
     /// The operator that was started last.

@@ -37,11 +37,17 @@ async fn measure(filter: &Filter) -> anyhow::Result<()> {
     if filter.may_want("rotation") {
         figures::rotation::rotation(filter).await?;
     }
-    if !filter.may_want("create") {
+    if !filter.may_want("create") && !filter.may_want("availability") {
         return Ok(());
     }
     let environment = Environment::with_profile("release")?;
     eprintln!("measuring {}", environment.operator.display());
     let harness = Harness::start(environment, |line| eprintln!("{line}")).await?;
-    figures::create(&harness, filter).await
+    if filter.may_want("create") {
+        figures::create(&harness, filter).await?;
+    }
+    if filter.may_want("availability") {
+        figures::availability::availability(&harness, filter).await?;
+    }
+    Ok(())
 }

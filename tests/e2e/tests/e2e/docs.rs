@@ -196,6 +196,8 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
         endpoints: vec![format!("eu-central-1={0},{0}", simulator.url())],
         timing: Timing::QUICK,
         rollout_targets: if page == RESTARTS { "allowed" } else { "forbidden" },
+        pod: "operator".to_owned(),
+        lease: None,
     };
     let kubeconfig = if page == TUTORIAL { plane.kubeconfig.clone() } else { limited(harness, &plane, &kubectl, folder).await? };
     let _operator = Operator::start(environment, &setup, &kubeconfig, &folder.join("operator.log"), reaper).await?;

@@ -15,6 +15,7 @@ mod docs;
 mod flows;
 mod harness_itself;
 mod namespaces;
+mod replicas;
 mod story;
 mod two_operators;
 
@@ -63,6 +64,8 @@ fn failure(error: &anyhow::Error) -> ExitCode {
 
 fn scenarios() -> Vec<Scenario> {
     [
+        // The longest first.
+        replicas::scenarios(),
         harness_itself::scenarios(),
         story::scenarios(),
         namespaces::scenarios(),
