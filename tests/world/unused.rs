@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     metrics::shown,
-    mishaps::{calls, minutes},
+    mishaps::minutes,
     objects::ORGANIZATION,
     scenario::{once, scenario},
     world::{Plan, World},
