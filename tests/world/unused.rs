@@ -226,3 +226,18 @@ fn where_the_platform_forbids_it_nothing_is_told() {
         stops_asking(world).await;
     });
 }
+
+#[test]
+fn queries_that_always_fail_do_not_make_the_platform_look_down() {
+    once(247, async |world| {
+        many_old(world, 30).await;
+        world.simulator.plant(Fault::status(FaultTarget::Only(Operation::UsageQuery), 503).times(0));
+        wish(world, "Daily");
+        for _ in 0..72 {
+            minutes(5).await;
+            assert_eq!(shown(world).value("genesys_oauth_breaker_open", &[ORGANIZATION, "api"]), Some(0.0));
+        }
+        assert!((2..=12).contains(&queries(world).len()), "{} in six hours", queries(world).len());
+        stops_asking(world).await;
+    });
+}

@@ -29,8 +29,8 @@ use crate::{
 
 /// At most one client is asked after in such a time.
 const PACE: Duration = Duration::from_secs(60);
-/// How long nobody is asked after once the platform said that the operator may not.
-const FORBIDDEN: Duration = Duration::from_secs(3600);
+/// The longest pause after failures, and the one after a refusal for want of a permission.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// How far the clients of one organization were asked after. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,8 @@ struct State {
     walks: bool,
     /// Nobody is asked after before.
     not_before: Option<Instant>,
+    /// How many queries failed in a row.
+    failures: u32,
 }
 
 /// What a walk does next.
@@ -62,6 +64,15 @@ enum Step {
 impl UsageSurvey {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Pauses after a failure, for longer each time: queries that fail again and again would make the platform look down to everybody.
+    fn pause(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        let pause = PACE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        self.not_before = Some(now + pause);
     }
 }
 
@@ -142,17 +153,23 @@ fn note(survey: &UsageSurvey, id: &str, days: u32, asked: Result<u64, genesys::E
     let mut state = survey.lock();
     let now = Instant::now();
     let error = match asked {
-        Ok(0) => return state.answers.note(id, Use::Unused, now),
-        Ok(_) => return state.answers.note(id, Use::Used, now),
+        Ok(requests) => {
+            state.failures = 0;
+            return state.answers.note(id, if requests == 0 { Use::Unused } else { Use::Used }, now);
+        }
         Err(error) => error,
     };
     match (error.class(), &error) {
-        (ErrorClass::Withheld | ErrorClass::Throttled | ErrorClass::Credential, _)
-        | (_, genesys::Error::PlatformDown(_) | genesys::Error::Credential(_)) => {
+        (ErrorClass::Withheld | ErrorClass::Credential, _)
+        | (_, genesys::Error::PlatformDown(_) | genesys::Error::Credential(_) | genesys::Error::BudgetExhausted { .. }) => {
             tracing::debug!(%error, "a client's usage was not asked for");
         }
+        (ErrorClass::Throttled, _) => {
+            state.pause(now);
+            tracing::debug!(%error, "the platform throttles what asks for usage");
+        }
         (ErrorClass::Permission, _) => {
-            state.not_before = Some(now + FORBIDDEN);
+            state.not_before = Some(now + LONGEST_PAUSE);
             tracing::warn!(
                 %error,
                 "the operator may not ask for the usage of clients: give its own client a role with oauth:client:view, or set inventory.usage of the organization to Never"
@@ -161,9 +178,31 @@ fn note(survey: &UsageSurvey, id: &str, days: u32, asked: Result<u64, genesys::E
         (ErrorClass::Rejected, _) if state.answers.shorten(days) => {
             tracing::info!(%error, days, "the platform counts no requests from so long ago; it is asked for a shorter time");
         }
-        _ => {
+        (ErrorClass::Rejected | ErrorClass::NotFound, _) => {
+            tracing::debug!(%error, "the platform tells nothing of a client's usage");
+            state.answers.note(id, Use::Unknown, now);
+        }
+        (ErrorClass::Unavailable, _) => {
+            state.pause(now);
             tracing::debug!(%error, "a client's usage is not known");
             state.answers.note(id, Use::Unknown, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_in_a_row_are_further_and_further_apart() {
+        let mut state = State::default();
+        let now = Instant::now();
+        let mut pauses = vec![];
+        for _ in 0..8 {
+            state.pause(now);
+            pauses.push((state.not_before.expect("a pause") - now).as_secs() / 60);
+        }
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60]);
     }
 }
