@@ -169,7 +169,6 @@ impl<T> Core<T> {
     /// Whether nobody wants anything: no one waits, nothing is in the way, and more than half of what may go at once is left.
     pub(super) fn is_at_leisure(&mut self, now: Instant) -> bool {
         let free = !self.closed && self.queue.total() == 0 && self.learning.held(now).is_none() && self.breaker.down(now).is_none();
-        self.bucket.set_rate(self.learning.rate(now), now);
         free && self.bucket.is_more_than_half_full(now)
     }
 
