@@ -226,10 +226,16 @@ impl Recollection {
         (!left.is_zero()).then_some(left)
     }
 
+    /// The last look at an organization, if nothing changed since that it depended on.
+    #[must_use]
+    pub fn last_look(&self, circumstances: &Circumstances, doubts: u64) -> Option<&Look> {
+        self.looked.as_ref().filter(|look| look.circumstances == *circumstances && look.doubts == doubts)
+    }
+
     /// How long the last look at an organization still serves, if nothing changed that it depended on.
     #[must_use]
     pub fn look_serves(&self, circumstances: &Circumstances, doubts: u64, longest: Duration, now: Instant) -> Option<Duration> {
-        let look = self.looked.as_ref().filter(|look| look.circumstances == *circumstances && look.doubts == doubts)?;
+        let look = self.last_look(circumstances, doubts)?;
         Some((look.at + longest).saturating_duration_since(now)).filter(|left| !left.is_zero())
     }
 

@@ -8,6 +8,7 @@ mod access;
 mod adoption;
 mod adoption_trouble;
 mod api_faults;
+mod at_rest;
 mod attacks;
 mod audit;
 mod availability;

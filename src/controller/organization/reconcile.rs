@@ -11,7 +11,7 @@ use super::{
     pin::{self, Pinned, pinned},
     preflight::preflight,
     status::{Login, Verdict, set_all_conditions},
-    survey::{self, Survey},
+    survey::{self, SCAN_TAKES, Survey},
     takeover,
     verdict::{place, stalled, verdict_of},
 };
@@ -30,7 +30,7 @@ use crate::{
         rotation_policy::review::{Committed, commit},
         sessions::{Session, Sessions, Standing, opened_for},
     },
-    genesys::{self, Budget, Class, ClientCredential, Directory, Endpoints, Platform, Scanner, Timeouts, Work},
+    genesys::{self, Budget, Class, ClientCredential, Directory, Endpoints, Organization, Platform, Scanner, Timeouts, Work},
 };
 
 /// After how many failed looks in a row a working session ends.
@@ -79,7 +79,8 @@ pub async fn reconcile(object: Arc<GenesysOrganization>, context: Arc<Context>) 
         context.memory.remember(&uid, Recollection::succeeded);
         return Ok(Action::requeue(left.min(again)));
     }
-    let (verdict, platform) = look(&context, &current, &mut status, secret).await?;
+    let proof = context.memory.recall(&uid).last_look(&circumstances, doubts).and_then(|_| scanned_lately(&context, &current));
+    let (verdict, platform) = look(&context, &current, &mut status, secret, proof).await?;
     let probe_in = platform.as_ref().and_then(Platform::probe_in);
     let failures = context.memory.recall(&uid).failures;
     // One failed look does not end a session that works; a row of them does, but for those that only found the budget spent.
@@ -198,6 +199,7 @@ async fn look(
     object: &GenesysOrganization,
     status: &mut GenesysOrganizationStatus,
     secret: Result<Option<Secret>, kube::Error>,
+    proof: Option<Organization>,
 ) -> Result<(Verdict, Option<Platform>), Error> {
     // Defaults that can't be followed stop no more than what follows them: they are judged for themselves.
     let mut judged = object.clone();
@@ -240,7 +242,8 @@ async fn look(
         .unwrap_or_else(|| new_session(context, object, endpoints, credential));
     candidate.platform.budget().set_rate(object.spec.requests_per_minute);
     let platform = candidate.platform.clone();
-    Ok((log_in(context, object, status, candidate).await?, Some(platform)))
+    let proof = proof.filter(|_| candidate.known.is_some());
+    Ok((log_in(context, object, status, candidate, proof).await?, Some(platform)))
 }
 
 fn known_session(sessions: &Sessions, name: &str, credential: &ClientCredential, endpoints: &Endpoints) -> Option<Candidate> {
@@ -302,12 +305,16 @@ async fn log_in(
     object: &GenesysOrganization,
     status: &mut GenesysOrganizationStatus,
     candidate: Candidate,
+    proof: Option<Organization>,
 ) -> Result<Verdict, Error> {
     // What all objects wait for goes before what one of them wants.
     let platform = &candidate.platform.for_work(Work::new(Class::UrgentRotation, ""));
-    let organization = match platform.organization().await {
-        Ok(organization) => organization,
-        Err(error) => return verdict_of(&error, Login::Refused, &place(context, object)),
+    let organization = match proof {
+        Some(organization) => organization,
+        None => match platform.organization().await {
+            Ok(organization) => organization,
+            Err(error) => return verdict_of(&error, Login::Refused, &place(context, object)),
+        },
     };
     if let Some(expected) = object.spec.expected_organization_id.as_ref().filter(|expected| **expected != organization.id) {
         let message = format!(
@@ -347,6 +354,15 @@ async fn log_in(
     };
     context.sessions.open(&object.name_any(), session);
     Ok(Verdict::Ready { name: organization.name, remark: None, held: None })
+}
+
+/// The organization of a session whose scan succeeded lately, which proves as much as another login would: at rest it costs no call.
+fn scanned_lately(context: &Context, object: &GenesysOrganization) -> Option<Organization> {
+    let Some(Verdict::Ready { name, .. }) = known_to_be_ready(context, object) else { return None };
+    let Standing::Ready(session) = context.sessions.standing(&object.name_any()) else { return None };
+    let most = object.scan_interval().min(context.settings.resync_interval.as_duration()) + SCAN_TAKES;
+    let scan = session.scanner.last().filter(|scan| scan.begun.elapsed() <= most);
+    scan.map(|_| Organization { id: session.organization_id.clone(), name })
 }
 
 /// The list is the first scan of the session: whoever uses it has one.

@@ -40,7 +40,7 @@ const MANY: usize = 3;
 /// And this share of those that are managed, as a divisor.
 const SHARE: usize = 10;
 /// How soon a scan that is under way is asked after, should its end be missed.
-const SCAN_TAKES: Duration = Duration::from_secs(120);
+pub const SCAN_TAKES: Duration = Duration::from_secs(120);
 /// How many intervals a scan serves.
 const SCAN_SERVES: u32 = 3;
 
@@ -258,7 +258,8 @@ fn failed(context: &Context, session: &Session, name: &str, error: &genesys::Err
     state.failures = state.failures.saturating_add(1);
     let wait = pause(state.failures, context.chance.fraction()).max(error.retry_after().unwrap_or_default());
     tracing::warn!(%error, ?wait, "the clients of the organization could not be listed; this is tried again");
-    if matches!(error.class(), ErrorClass::Credential) {
+    // Scans that succeed stand for looks at the organization, so the first one that does not asks for one.
+    if state.failures == 1 || matches!(error.class(), ErrorClass::Credential) {
         context.sessions.doubt(name);
     }
     wait

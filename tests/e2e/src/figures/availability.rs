@@ -48,6 +48,7 @@ async fn strikes(harness: &Arc<Harness>, filter: &Filter) -> Result<()> {
     figure(filter, "availability.strikes.halts-with-takeover", number(|seen| seen.halts_with_takeover), "", Goal::AtLeast(1.0));
     figure(filter, "availability.strikes.terminations", number(|seen| seen.after_terminations.len()), "", Goal::None);
     figure(filter, "availability.strikes.objects", number(|seen| seen.objects), "", Goal::None);
+    figure(filter, "availability.strikes.rotations", number(|seen| seen.rotations), "", Goal::AtLeast(1.0));
     figure(filter, "availability.strikes.surviving-duplicates", number(|seen| seen.duplicates), "", Goal::AtMost(0.0));
     figure(filter, "availability.strikes.lost-secrets", number(|seen| seen.lost), "", Goal::AtMost(0.0));
     figure(filter, "availability.strikes.logins", number(|seen| seen.logins), "", Goal::AtLeast(1.0));

@@ -17,13 +17,14 @@ async fn survived(harness: Arc<Harness>) -> Result<()> {
     let strikes = Strikes { kills: 10, halts: 10, terminations: 2 };
     let seen = struck(&harness, "replicas", strikes).await?;
     ensure!(seen.lost == 0 && seen.duplicates == 0, "{} objects harmed, {} duplicates: {:?}", seen.lost, seen.duplicates, seen.harm);
+    ensure!(seen.rotations > strikes.kills, "only {} rotations were asked for", seen.rotations);
     ensure!(seen.logins > 0, "no application logged in");
     ensure!(seen.refused == 0, "{} of {} logins with a published credential were refused", seen.refused, seen.logins);
     let made = (seen.after_kills.len(), seen.halts, seen.after_terminations.len());
     ensure!(made == (strikes.kills, strikes.halts, strikes.terminations), "strikes were left out: {made:?}");
     say(&format!(
-        "  replicas: {} objects; takeover after SIGKILL {:.1?} s, after SIGTERM {:.2?} s, in {} of {} halts; {} logins, none refused",
-        seen.objects, seen.after_kills, seen.after_terminations, seen.halts_with_takeover, strikes.halts, seen.logins
+        "  replicas: {} objects, {} rotations; takeover after SIGKILL {:.1?} s, after SIGTERM {:.2?} s, in {} of {} halts; {} logins, none refused",
+        seen.objects, seen.rotations, seen.after_kills, seen.after_terminations, seen.halts_with_takeover, strikes.halts, seen.logins
     ));
     Ok(())
 }
