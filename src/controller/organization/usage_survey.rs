@@ -49,13 +49,15 @@ struct State {
     not_before: Option<Instant>,
     /// How many queries failed in a row.
     failures: u32,
+    /// When the last of them did.
+    failed: Option<Instant>,
 }
 
 /// What a walk does next.
 enum Step {
     /// Nobody is to be asked after, or nobody may.
     End,
-    /// Others want the budget.
+    /// Others want the budget, or the platform failed.
     Wait,
     /// This client is asked after, so many days back.
     Ask(String, u32),
@@ -68,11 +70,18 @@ impl UsageSurvey {
 }
 
 impl State {
-    /// Pauses after a failure, for longer each time: queries that fail again and again would make the platform look down to everybody.
+    /// Pauses after a failure, for longer each time, and until a scan succeeds: queries that fail again and again would make the platform look down to
+    /// everybody.
     fn pause(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         let pause = PACE.saturating_mul(1 << self.failures.min(6)).min(LONGEST_PAUSE);
         self.not_before = Some(now + pause);
+        self.failed = Some(now);
+    }
+
+    /// Whether the platform answered a scan since a query failed, the last of which was begun then.
+    fn is_trusted(&self, scanned: Option<Instant>) -> bool {
+        self.failed.is_none_or(|failed| scanned.is_some_and(|scanned| scanned > failed))
     }
 }
 
@@ -130,10 +139,11 @@ async fn walk(context: Arc<Context>, session: Arc<Session>, name: String, survey
 fn step(context: &Context, session: &Session, name: &str, survey: &UsageSurvey) -> Step {
     let serves = matches!(context.sessions.standing(name), Standing::Ready(now) if now.version == session.version);
     let state = survey.lock();
+    let trusted = state.is_trusted(session.scanner.last().map(|scan| scan.begun));
     let next = state.answers.next(&state.subjects, Instant::now()).filter(|_| state.wanted);
     match next {
         Some(_) if !serves || context.gates.are_closed() => Step::End,
-        Some(id) if session.platform.budget().is_at_leisure() && session.platform.login_budget().outage().is_none() => {
+        Some(id) if trusted && session.platform.budget().is_at_leisure() && session.platform.login_budget().outage().is_none() => {
             Step::Ask(id.to_owned(), state.answers.days())
         }
         Some(_) => Step::Wait,
@@ -154,7 +164,7 @@ fn note(survey: &UsageSurvey, id: &str, days: u32, asked: Result<u64, genesys::E
     let now = Instant::now();
     let error = match asked {
         Ok(requests) => {
-            state.failures = 0;
+            (state.failures, state.failed) = (0, None);
             return state.answers.note(id, if requests == 0 { Use::Unused } else { Use::Used }, now);
         }
         Err(error) => error,
@@ -204,5 +214,7 @@ mod tests {
             pauses.push((state.not_before.expect("a pause") - now).as_secs() / 60);
         }
         assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert!(!state.is_trusted(None) && !state.is_trusted(Some(now)) && state.is_trusted(Some(now + PACE)));
+        assert!(State::default().is_trusted(None));
     }
 }
