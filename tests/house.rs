@@ -135,6 +135,7 @@ fn pure_files_have_no_io_and_no_clock() {
         "src/controller/organization/inventory.rs",
         "src/controller/organization/pin.rs",
         "src/controller/organization/status.rs",
+        "src/controller/organization/usage.rs",
         "src/controller/rotation_policy/counts.rs",
         "src/controller/rotation_policy/status.rs",
         "src/observability/metrics/catalog.rs",

@@ -239,6 +239,8 @@ pub struct Settings {
 
     /// How many times a usage or audit query answers that it is still running. (U) Default 0.
     pub running_answers: u32,
+    /// The longest interval of a usage query; none is documented. (U) Default none.
+    pub longest_usage_days: Option<u32>,
     /// Action names in audits: create, update, delete, reset of the secret. (U)
     pub audit_actions: [String; 4],
     /// Calls that the log keeps. Default 100000.
@@ -299,6 +301,7 @@ impl Default for Settings {
             public_refresh_tokens: false,
             accept_saml_assertions: false,
             running_answers: 0,
+            longest_usage_days: None,
             audit_actions: ["Create", "Update", "Delete", "Update"].map(str::to_owned),
             call_log_limit: 100_000,
         }

@@ -1,7 +1,29 @@
-//! What the status of a `GenesysOrganization` tells of all its clients: counts, and a few of each sort. Types only; status is memory, not authority.
+//! What the status of a `GenesysOrganization` tells of all its clients: counts, and a few of each sort; and what of that has to be asked for. Types
+//! only; status is memory, not authority.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// What the inventory of an organization asks for beyond the list of its clients.
+#[derive(KubeSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct InventorySpec {
+    /// Whether each client is asked after, at two or more requests a client: Never, or Daily, at most one client a minute and only while the
+    /// budget is hardly used. Without it the inventory can't tell which clients were never used.
+    #[serde(default)]
+    pub usage: UsageQueries,
+}
+
+/// How often the usage of a client is asked for.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+pub enum UsageQueries {
+    /// Never.
+    #[default]
+    Never,
+    /// Once a day at most; seldom, once it was used.
+    Daily,
+}
 
 /// The clients of an organization by the last scan that changed a count.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -21,6 +43,15 @@ pub struct Inventory {
     pub deprecated_grants: i64,
     /// How many that no object manages were last modified longer ago than maxCredentialAge, or the maxAge of rotationDefaults, allows.
     pub older_than_policy: i64,
+    /// How many made no request within usageDays, of those older than 30 days; the operator's own verifications are none. Absent: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub never_used: Option<i64>,
+    /// Of how many of those that is not known: the platform gave no usable answer, or they were not asked after yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_unknown: Option<i64>,
+    /// How many days back the platform was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_days: Option<i64>,
     /// Some of the unmanaged ones, each as its id and name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), inner(length(max = 128)))]
@@ -37,4 +68,8 @@ pub struct Inventory {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), inner(length(max = 128)))]
     pub old_clients: Vec<String>,
+    /// Some of those that were never used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10), inner(length(max = 128)))]
+    pub never_used_clients: Vec<String>,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     duration::{DurationText, UnitDuration, seconds},
     fleet::FleetStatus,
-    inventory::Inventory,
+    inventory::{Inventory, InventorySpec, UsageQueries},
     oauth_client::GrantType,
     rotation_policy::RotationPolicySpec,
 };
@@ -112,6 +112,10 @@ pub struct GenesysOrganizationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(AGE_HAS_ROOM).message("maxCredentialAge must be at least 2h, twice the shortest interval: write for example 90d"))]
     pub max_credential_age: Option<DurationText>,
+
+    /// What the inventory asks for beyond the list of all clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<InventorySpec>,
 }
 
 /// As long as twice the shortest interval of a policy, so that an interval can shrink to half of it.
@@ -135,6 +139,12 @@ impl GenesysOrganization {
         let allowed = Duration::from_secs(60)..=Duration::from_secs(86_400);
         let wished = self.spec.scan_interval.parse().map(UnitDuration::as_duration).ok();
         wished.filter(|wished| allowed.contains(wished)).unwrap_or(USUAL_SCAN_INTERVAL)
+    }
+
+    /// Whether each client's usage is asked for.
+    #[must_use]
+    pub fn usage_queries(&self) -> UsageQueries {
+        self.spec.inventory.unwrap_or_default().usage
     }
 }
 

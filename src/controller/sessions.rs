@@ -12,7 +12,10 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    organization::survey::{Survey, is_stale},
+    organization::{
+        survey::{Survey, is_stale},
+        usage_survey::UsageSurvey,
+    },
     snapshot::Snapshot,
 };
 use crate::{
@@ -103,6 +106,8 @@ pub struct Sessions {
     surveys: Notify,
     /// When the scan of each organization was begun that was compared last.
     scans: Mutex<HashMap<String, Instant>>,
+    /// What was found out about the usage of their clients; it outlives a session.
+    usages: Mutex<HashMap<String, UsageSurvey>>,
     started: Instant,
     closed: AtomicBool,
 }
@@ -116,6 +121,7 @@ impl Default for Sessions {
             doubts_so_far: Mutex::default(),
             surveys: Notify::default(),
             scans: Mutex::default(),
+            usages: Mutex::default(),
             started: Instant::now(),
             closed: AtomicBool::new(false),
         }
@@ -177,6 +183,7 @@ impl Sessions {
         self.lock().remove(name);
         self.doubts_so_far.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         self.scans.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.usages.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     /// Asks the organizations' reconciler to look at this one again: the platform refused the operator's own credential, or does not answer.
@@ -204,6 +211,12 @@ impl Sessions {
     /// Resolves when a scan ended.
     pub async fn survey_ended(&self) {
         self.surveys.notified().await;
+    }
+
+    /// What was found out about the usage of an organization's clients.
+    #[must_use]
+    pub fn usage(&self, name: &str) -> UsageSurvey {
+        self.usages.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_default().clone()
     }
 
     /// Notes when the scan was begun that was compared last.

@@ -200,6 +200,12 @@ impl Budget {
         self.lock().appointment(work, Instant::now())
     }
 
+    /// Whether there is room for a call that nobody waits for: nothing is in its way, and more than half of what may go at once stays for others.
+    #[must_use]
+    pub fn is_at_leisure(&self) -> bool {
+        self.lock().is_at_leisure(Instant::now())
+    }
+
     /// Puts those that wait into the order of their urgency, which was raised.
     pub fn reorder(&self) {
         self.lock().queue.reorder();

@@ -16,6 +16,15 @@ use super::platform::Platform;
 const PAUSES: [Duration; 5] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(8)];
 
+/// Which requests of a client count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// Every one.
+    All,
+    /// Those that are not known to be the operator's own: it verifies the credentials of clients, as the client that they belong to.
+    Foreign,
+}
+
 /// What the results of a query say (SPEC `ApiUsageQueryResult`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
@@ -31,17 +40,27 @@ impl Platform {
     /// How many requests a client made between two times: at least those, because the platform counts by days, and a day
     /// counts that the interval only touches. Freshness of the counts is not documented.
     pub async fn requests_of(&self, client_id: &str, from: Timestamp, to: Timestamp) -> Result<u64, Error> {
+        self.count(client_id, (from, to), Counted::All).await
+    }
+
+    /// The same, without the requests by which the operator verifies the client's credential.
+    pub async fn foreign_requests_of(&self, client_id: &str, from: Timestamp, to: Timestamp) -> Result<u64, Error> {
+        self.count(client_id, (from, to), Counted::Foreign).await
+    }
+
+    async fn count(&self, client_id: &str, (from, to): (Timestamp, Timestamp), counted: Counted) -> Result<u64, Error> {
         let operation = Operation::QueryUsage;
         if from >= to {
             return Err(Error::NotSent { operation, reason: format!("no time lies between {from} and {to}") });
         }
         let path = format!("/api/v2/oauth/clients/{}/usage/query", path_part(operation, client_id)?);
-        let body = json!({
-            "interval": format!("{from:.3}/{to:.3}"),
-            "granularity": "Day",
-            "metrics": ["Requests"],
-            "groupBy": ["OAuthClientId"],
-        });
+        // Rows by month are few, also where there is one for each path.
+        let (granularity, group_by): (_, &[&str]) = match counted {
+            Counted::All => ("Day", &["OAuthClientId"]),
+            Counted::Foreign => ("Month", &["OAuthClientId", "TemplateUri"]),
+        };
+        let interval = format!("{from:.3}/{to:.3}");
+        let body = json!({ "interval": interval, "granularity": granularity, "metrics": ["Requests"], "groupBy": group_by });
         let call = self.one(operation, Method::POST, path.clone()).with_json(&body);
         let execution = self.call(&call).await?.read(execution_id)?;
         let operation = Operation::GetUsage;
@@ -50,7 +69,7 @@ impl Platform {
             |reason: &str| Error::Unknown { operation, status: None, reason: reason.to_owned(), correlation_id: None, retry_after: None };
         let mut pauses = PAUSES.into_iter();
         loop {
-            match self.call(&call).await?.read(answer)? {
+            match self.call(&call).await?.read(|value| answer(value, counted))? {
                 Answer::Complete(requests) => return Ok(requests),
                 // More pages can only add to it.
                 Answer::FirstPage(requests) if requests > 0 => return Ok(requests),
@@ -69,7 +88,7 @@ fn execution_id(value: Value) -> Result<String, Unreadable> {
     text(&object(value)?, "executionId").ok_or_else(|| Unreadable("no executionId".to_owned()))
 }
 
-fn answer(value: Value) -> Result<Answer, Unreadable> {
+fn answer(value: Value, counted: Counted) -> Result<Answer, Unreadable> {
     let map = object(value)?;
     match text(&map, "queryStatus").as_deref() {
         Some("Running") => return Ok(Answer::Running),
@@ -85,10 +104,18 @@ fn answer(value: Value) -> Result<Answer, Unreadable> {
     let mut sum = 0_u64;
     for row in rows {
         let requests = row.get("requests").and_then(Value::as_u64);
-        sum = sum.saturating_add(requests.ok_or_else(|| Unreadable("a row has no number of requests".to_owned()))?);
+        let requests = requests.ok_or_else(|| Unreadable("a row has no number of requests".to_owned()))?;
+        if counted == Counted::All || !is_verification(row) {
+            sum = sum.saturating_add(requests);
+        }
     }
     let more = map.get("cursors").and_then(Value::as_object).is_some_and(|cursors| text(cursors, "after").is_some());
     Ok(if more { Answer::FirstPage(sum) } else { Answer::Complete(sum) })
+}
+
+/// Whether a row counts what the probe of a credential calls. One that names no path counts as something else.
+fn is_verification(row: &Value) -> bool {
+    row.get("templateUri").and_then(Value::as_str).is_some_and(|path| path.trim_end_matches('/').ends_with("/tokens/me"))
 }
 
 #[cfg(test)]
@@ -123,6 +150,23 @@ mod tests {
         assert_eq!(transport.calls(), ["POST /api/v2/oauth/clients/c1/usage/query", results, results, results]);
         let body: Value = serde_json::from_slice(transport.requests()[0].body()).expect("JSON");
         assert_eq!(body["interval"], "2026-01-05T08:00:00.000Z/2026-01-06T09:30:00.000Z");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_operator_asked_itself_as_the_client_is_not_foreign() {
+        for (rows, expected) in [
+            (json!([{"templateUri": "/api/v2/tokens/me", "requests": 7}]), 0),
+            (json!([{"templateUri": "/api/v2/tokens/me", "requests": 7}, {"templateUri": "/api/v2/users", "requests": 2}]), 2),
+            (json!([{"requests": 3}]), 3),
+            (json!([]), 0),
+        ] {
+            let transport = Scripted::in_order(vec![begun(), shown("Complete", &rows)]);
+            let time = |text: &str| text.parse::<Timestamp>().expect("a time");
+            let (from, to) = (time("2025-01-05T08:00:00Z"), time("2026-01-05T08:00:00Z"));
+            assert_eq!(platform(&transport).foreign_requests_of("c1", from, to).await, Ok(expected), "{rows}");
+            let body: Value = serde_json::from_slice(transport.requests()[0].body()).expect("JSON");
+            assert_eq!((&body["granularity"], &body["groupBy"]), (&json!("Month"), &json!(["OAuthClientId", "TemplateUri"])));
+        }
     }
 
     #[tokio::test(start_paused = true)]

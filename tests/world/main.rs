@@ -54,6 +54,7 @@ mod scenario;
 mod stopping;
 mod stories;
 mod turnstile;
+mod unused;
 mod watch_faults;
 mod workload;
 mod world;

@@ -57,6 +57,11 @@ pub(super) fn query(call: &mut Context<'_>) -> Result<Reply, ErrorBody> {
     let query: Query = serde_json::from_value(call.request.json()?).map_err(|_| ErrorBody::malformed())?;
     let interval = query.interval.as_deref().ok_or_else(|| ErrorBody::constraint("interval is required"))?;
     let (start, end) = parse_interval(interval)?;
+    if let Some(days) = call.state.settings.longest_usage_days
+        && earlier(end, Duration::from_secs(86_400) * days) > start
+    {
+        return Err(ErrorBody::invalid_value(interval, "interval", &format!("intervals of up to {days} days")));
+    }
     execute(call, (start, end), &query)
 }
 

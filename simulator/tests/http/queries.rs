@@ -40,6 +40,15 @@ async fn divisions_scopes_and_grants_can_be_read() {
 }
 
 #[tokio::test]
+async fn usage_of_too_long_a_time_is_refused() {
+    let world = World::with(Settings { longest_usage_days: Some(90), ..Settings::default() }).await;
+    let path = format!("{}/usage/query", path_of(OPERATOR_CLIENT_ID));
+    let query = |from: &str| json!({ "interval": format!("{from}T00:00:00.000Z/2026-01-05T00:00:00.000Z") });
+    assert_eq!(world.call("POST", &path, query("2025-10-06")).await.error().0, 400, "91 days");
+    assert_eq!(world.call("POST", &path, query("2025-10-07")).await.status, 200, "90 days");
+}
+
+#[tokio::test]
 async fn usage_is_counted_by_client_day_and_status() {
     let world = World::with(Settings { running_answers: 1, ..Settings::default() }).await;
     let id = world.create(web("w")).await.id();

@@ -154,7 +154,8 @@ fn issued(object: &GenesysOAuthClient, nonce: &str) -> bool {
     status.issued_nonces.iter().any(|issued| issued == nonce) || in_intent == Some(nonce)
 }
 
-fn example(examples: &mut Vec<String>, client: &OAuthClient) {
+/// Adds a client to those that are told by name, if there is room.
+pub(super) fn example(examples: &mut Vec<String>, client: &OAuthClient) {
     if examples.len() < MOST_EXAMPLES {
         examples.push(shorten(&format!("{} {}", client.id, client.name), LONGEST_EXAMPLE));
     }

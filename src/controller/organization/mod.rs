@@ -8,6 +8,8 @@ pub mod reconcile;
 pub mod status;
 pub mod survey;
 pub mod takeover;
+pub mod usage;
+pub mod usage_survey;
 pub mod verdict;
 
 use std::sync::Arc;

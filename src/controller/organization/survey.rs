@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 use super::{
     inventory::{self, Books, View},
     status::Verdict,
+    usage_survey,
 };
 use crate::{
     api::{
@@ -372,7 +373,8 @@ pub fn surveyed(
     }
     let mut progress = advance(context, object, &session);
     context.fleet.wakes.wake(std::mem::take(&mut progress.wake));
-    if let Some(inventory) = &progress.inventory {
+    if let Some(inventory) = &mut progress.inventory {
+        usage_survey::look(context, object, &session, inventory);
         status.inventory = Some(inventory.clone());
     }
     if let Some(handled) = &progress.handled {

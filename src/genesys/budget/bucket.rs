@@ -114,6 +114,12 @@ impl Bucket {
         self.answered.iter().rev().take_while(|at| now.saturating_duration_since(**at) <= span).count()
     }
 
+    /// Whether more than half of what the bucket holds may go at once.
+    pub fn is_more_than_half_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.tokens > burst(self.rate) / 2.0 && self.window_frees(now).is_none()
+    }
+
     /// The calls that may go at once.
     pub fn tokens(&mut self, now: Instant) -> f64 {
         self.refill(now);

@@ -166,6 +166,12 @@ impl<T> Core<T> {
         self.bucket.wait(now, ahead.saturating_add(calls)).max(held)
     }
 
+    /// Whether nobody wants anything: no one waits, nothing is in the way, and more than half of what may go at once is left.
+    pub(super) fn is_at_leisure(&mut self, now: Instant) -> bool {
+        let free = !self.closed && self.queue.total() == 0 && self.learning.held(now).is_none() && self.breaker.down(now).is_none();
+        free && self.bucket.is_more_than_half_full(now)
+    }
+
     /// When to come again, for a caller that would rather not wait; none if it need not.
     pub(super) fn appointment(&mut self, work: &Work, now: Instant) -> Option<Duration> {
         let wait = self.expected_wait(work, 0, now);

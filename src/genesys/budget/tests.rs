@@ -70,6 +70,45 @@ async fn the_most_urgent_goes_first_whoever_came_before() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_is_at_leisure_while_more_than_half_is_left_and_nothing_is_in_the_way() {
+    let budget = budget(60);
+    for _ in 0..5 {
+        assert!(budget.is_at_leisure());
+        call(&budget).await.expect("at once");
+    }
+    assert!(!budget.is_at_leisure(), "five of ten are left");
+    tokio::time::advance(seconds(1)).await;
+    assert!(budget.is_at_leisure());
+    call_with(&budget, &usual(), Outcome::Throttled(Some(seconds(42)))).await.expect("a slot");
+    assert!(!budget.is_at_leisure(), "the platform asked for silence");
+    tokio::time::advance(seconds(600)).await;
+    assert!(budget.is_at_leisure());
+    for _ in 0..OPENS_AT {
+        call_with(&budget, &usual(), Outcome::Failed(None)).await.expect("a slot");
+        tokio::time::advance(seconds(60)).await;
+    }
+    assert!(!budget.is_at_leisure(), "the platform is down");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_inventory_asks_goes_last() {
+    let budget = budget(6);
+    call(&budget).await.expect("the first");
+    let (inventory, usual) = (Work::new(Class::Inventory, ""), usual());
+    let asked = budget.slot(&inventory);
+    tokio::pin!(asked);
+    assert!(asked.as_mut().now_or_never().is_none() && !budget.is_at_leisure());
+    let wanted = budget.slot(&usual);
+    tokio::pin!(wanted);
+    tokio::select! {
+        biased;
+        _ = &mut asked => panic!("it came first, and an edit later"),
+        _ = &mut wanted => {}
+    }
+    drop(asked.await.expect("its slot"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_429_holds_everybody_and_what_was_learnt_is_shown() {
     let budget = budget(60);
     for _ in 0..4 {

@@ -19,11 +19,14 @@ pub enum Class {
     Update,
     /// The list of all clients.
     Scan,
+    /// What is asked of single clients for the inventory alone: nobody waits for it.
+    Inventory,
 }
 
 impl Class {
     /// Every class, the most urgent first.
-    pub const ALL: [Self; 6] = [Self::Emergency, Self::UrgentRotation, Self::Delete, Self::Create, Self::Update, Self::Scan];
+    pub const ALL: [Self; 7] =
+        [Self::Emergency, Self::UrgentRotation, Self::Delete, Self::Create, Self::Update, Self::Scan, Self::Inventory];
 
     /// The name for metrics and logs.
     #[must_use]
@@ -35,6 +38,7 @@ impl Class {
             Self::Create => "Create",
             Self::Update => "Update",
             Self::Scan => "Scan",
+            Self::Inventory => "Inventory",
         }
     }
 

@@ -265,7 +265,10 @@ fn inventory(organization: &GenesysOrganization) -> Vec<([String; 2], f64)> {
         ("DeprecatedGrant", inventory.deprecated_grants),
         ("OlderThanPolicy", inventory.older_than_policy),
     ];
-    sorts.map(|(sort, clients)| ([name.clone(), sort.to_owned()], number(clients))).to_vec()
+    // Not every organization's clients are asked after.
+    let asked = [("NeverUsed", inventory.never_used), ("UsageUnknown", inventory.usage_unknown)];
+    let known = asked.into_iter().filter_map(|(sort, clients)| Some((sort, clients?)));
+    sorts.into_iter().chain(known).map(|(sort, clients)| ([name.clone(), sort.to_owned()], number(clients))).collect()
 }
 
 #[cfg(test)]
