@@ -68,6 +68,8 @@ pub struct Setup {
     pub timing: Timing,
     /// `--rollout-targets`: `forbidden` or `allowed`.
     pub rollout_targets: &'static str,
+    /// Its `RUST_LOG`.
+    pub log_filter: &'static str,
     /// `--pod-name`
     pub pod: String,
     /// By which lease replicas agree who works; without one, each of them works.
@@ -103,7 +105,7 @@ impl Operator {
 
     /// The same without a wait, for a replica that may have to wait for its lease.
     pub fn launch(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
-        Self::run(environment, &arguments(setup), &[("RUST_LOG", "info")], kubeconfig, log, reaper)
+        Self::run(environment, &arguments(setup), &[("RUST_LOG", setup.log_filter)], kubeconfig, log, reaper)
     }
 
     /// Starts it with a command line and with variables, as a Deployment has them.

@@ -86,9 +86,15 @@ impl Process {
         .await
     }
 
+    /// A file that the kernel shows of it in `/proc`.
+    pub fn proc(&self, file: &str) -> Result<String> {
+        let bytes = std::fs::read(format!("/proc/{}/{file}", self.inner.pid)).with_context(|| format!("{file} of {}", self.inner.name))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Its resident memory in kibibytes, from `/proc`.
     pub fn resident_kib(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.inner.pid))?;
+        let status = self.proc("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc")?;
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }

@@ -55,6 +55,8 @@ pub struct Plan {
     pub settings: Value,
     /// The operator's waits.
     pub timing: Timing,
+    /// The `RUST_LOG` of its operators.
+    pub log_filter: &'static str,
 }
 
 impl Plan {
@@ -71,6 +73,7 @@ impl Plan {
             route,
             settings: quick_settings(),
             timing: Timing::QUICK,
+            log_filter: "info",
         }
     }
 
@@ -106,6 +109,8 @@ pub struct World {
     pub kubectl: Kubectl,
     /// What its operators are started with.
     pub setup: Setup,
+    /// The token of the operator's account.
+    pub token: String,
     folder: PathBuf,
     kubeconfig: PathBuf,
     platform: String,
@@ -117,7 +122,7 @@ pub struct World {
 impl World {
     /// Makes the namespaces, the simulator and the proxies. No organization yet, and no operator.
     pub async fn create(harness: &Arc<Harness>, plan: Plan) -> Result<Self> {
-        let Plan { name, operator_namespace, namespaces, organizations, watch, region, route, settings, timing } = plan;
+        let Plan { name, operator_namespace, namespaces, organizations, watch, region, route, settings, timing, log_filter } = plan;
         let folder = harness.folder().join("worlds").join(&name);
         std::fs::create_dir_all(&folder)?;
         let mut settings = settings;
@@ -155,6 +160,7 @@ impl World {
             endpoints: vec![format!("{region}={platform},{platform}")],
             timing,
             rollout_targets: ROLLOUTS,
+            log_filter,
             pod: "operator".to_owned(),
             lease: None,
         };
@@ -166,6 +172,7 @@ impl World {
             simulator,
             recorder,
             setup,
+            token,
             folder,
             kubeconfig,
             platform,

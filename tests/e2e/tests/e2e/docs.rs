@@ -193,6 +193,7 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
         endpoints: vec![format!("eu-central-1={0},{0}", simulator.url())],
         timing: Timing::QUICK,
         rollout_targets: if page == RESTARTS { "allowed" } else { "forbidden" },
+        log_filter: "info",
         pod: "operator".to_owned(),
         lease: None,
     };

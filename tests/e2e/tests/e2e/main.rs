@@ -17,6 +17,7 @@ mod harness_itself;
 mod install;
 mod namespaces;
 mod replicas;
+mod secrets;
 mod story;
 mod two_operators;
 
@@ -68,6 +69,7 @@ fn scenarios() -> Vec<Scenario> {
     [
         // The longest first.
         replicas::scenarios(),
+        secrets::scenarios(),
         harness_itself::scenarios(),
         story::scenarios(),
         namespaces::scenarios(),

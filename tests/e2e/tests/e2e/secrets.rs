@@ -1,0 +1,52 @@
+//! Secrets nowhere, as the process and the API server show it from outside: its log at TRACE with the libraries' own lines, its arguments,
+//! variables and limits, every object but Secrets. What a hostile platform provokes is shown by the world tests.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use e2e_support::expect::{all_gone, done, logs_are_clean, secrets};
+use e2e_support::harness::Harness;
+use e2e_support::manifests::{CLIENT, client, with_spec};
+use e2e_support::runner::Scenario;
+use e2e_support::world::{Plan, Route, World};
+use serde_json::json;
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    vec![Scenario::new("secrets/none in a log at TRACE, in arguments, variables or objects, and no core dump", nowhere)]
+}
+
+async fn nowhere(harness: Arc<Harness>) -> Result<()> {
+    let plan = Plan { log_filter: "trace", ..Plan::new("canary", Route::Proxied) };
+    let world = World::settled(&harness, plan).await?;
+    let manifest = with_spec(client(&world.name, CLIENT, &world.name), &json!({ "scim": true }));
+    world.apply(&manifest).await?;
+    done(&world, CLIENT).await?;
+    // Deleted, its secret is issued anew: the other answer that holds one.
+    world.kubectl.ok(&["delete", "secret", CLIENT]).await?;
+    done(&world, CLIENT).await?;
+    world.apply(&with_spec(manifest, &json!({ "accessTokenValiditySeconds": 7200 }))).await?;
+    done(&world, CLIENT).await?;
+
+    let known = secrets(&world).await?;
+    let held = world.secret(CLIENT).await?.unwrap_or_default();
+    ensure!(known.are_in(&held["data"].to_string()), "the positive control: a Secret's data holds a secret in base64");
+    let process = world.operator()?.process;
+    for file in ["cmdline", "environ"] {
+        ensure!(!known.are_in(&process.proc(file)?), "a secret stands in the process's {file}");
+    }
+    let limits = process.proc("limits")?;
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
+    ensure!(cores.split_whitespace().filter(|word| *word == "0").count() == 2, "core dumps are allowed: {cores}");
+    for namespace in [&world.name, &world.operator_namespace] {
+        for kind in ["events", "events.events.k8s.io", "leases", "configmaps", "genesysoauthclients", "genesysorganizations"] {
+            let told = harness.kubectl.namespaced(namespace).ok(&["get", kind, "--output=json", "--show-managed-fields"]).await?;
+            ensure!(!known.are_in(&told), "a secret stands in {kind} of {namespace}");
+        }
+    }
+    world.kubectl.ok(&["delete", "goc", CLIENT, "--wait=false"]).await?;
+    all_gone(&world, CLIENT).await?;
+    let log = process.log();
+    ensure!(log.contains("TRACE"), "the log holds nothing of level TRACE: it proves nothing");
+    ensure!(!known.are_in(&log), "a secret stands in the log, see {}", world.folder().display());
+    logs_are_clean(&world).await
+}
