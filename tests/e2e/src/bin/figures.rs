@@ -37,7 +37,11 @@ async fn measure(filter: &Filter) -> anyhow::Result<()> {
     if filter.may_want("rotation") {
         figures::rotation::rotation(filter).await?;
     }
-    if !filter.may_want("create") && !filter.may_want("availability") {
+    if filter.may_want("availability.day") {
+        figures::availability::day(filter).await?;
+    }
+    let served = ["availability.strikes", "availability.takeover", "availability.rest"];
+    if !filter.may_want("create") && !served.iter().any(|name| filter.may_want(name)) {
         return Ok(());
     }
     let environment = Environment::with_profile("release")?;
@@ -46,7 +50,7 @@ async fn measure(filter: &Filter) -> anyhow::Result<()> {
     if filter.may_want("create") {
         figures::create(&harness, filter).await?;
     }
-    if filter.may_want("availability") {
+    if served.iter().any(|name| filter.may_want(name)) {
         figures::availability::availability(&harness, filter).await?;
     }
     Ok(())

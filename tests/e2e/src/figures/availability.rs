@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
+use super::budget::{read, worlds};
 use super::{Goal, at_rest, figure};
 use crate::calls::{Call, Side};
 use crate::harness::Harness;
 use crate::manifests::client;
+use crate::process::tail;
 use crate::replicas::{LEASE, Seen, Strikes, struck};
 use crate::runner::Filter;
 use crate::world::{Plan, Route, World};
@@ -23,10 +25,30 @@ const STRIKES: Strikes = Strikes { kills: 25, halts: 25, terminations: 5 };
 const SLACK: f64 = 0.5;
 /// Objects at rest.
 const OBJECTS: usize = 1000;
+/// How many figures a day prints.
+const DAY_FIGURES: usize = 6;
 /// How long they are looked at.
 const QUARTER: Duration = Duration::from_secs(900);
 
-/// Measures everything that is named `availability.…`.
+/// Measures everything that is named `availability.day.…`: a day of virtual time, which needs no API server.
+pub async fn day(filter: &Filter) -> Result<()> {
+    let text = worlds(&["at_rest::"]).await?;
+    let found: Vec<(&str, f64)> = text.lines().filter_map(read).collect();
+    ensure!(found.len() >= DAY_FIGURES, "only {} figures of a day; the last lines:\n{}", found.len(), tail(&text, 20));
+    for (name, value) in found {
+        let goal = match name {
+            "day.kubernetes-writes" | "day.other-calls" => Goal::AtMost(0.0),
+            // One each of a thousand credentials; the operator logs in for itself too.
+            "day.verifications" => Goal::AtMost(1000.0),
+            "day.logins" => Goal::AtMost(1010.0),
+            _ => Goal::None,
+        };
+        figure(filter, &format!("availability.{name}"), value, "", goal);
+    }
+    Ok(())
+}
+
+/// Measures everything else that is named `availability.…`.
 pub async fn availability(harness: &Arc<Harness>, filter: &Filter) -> Result<()> {
     if filter.may_want("availability.strikes") || filter.may_want("availability.takeover") {
         strikes(harness, filter).await?;

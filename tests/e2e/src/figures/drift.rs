@@ -1,27 +1,16 @@
 //! Measures what a scan of an organization costs, its comparison with all objects, and how soon a change shows. It must not fail on a figure,
 //! but fails where there is none to print.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::Result;
 
-use super::conformance::printed;
+use super::budget::worlds;
 use super::{Goal, figure};
 use crate::process::tail;
 use crate::runner::Filter;
 
-/// Measures everything that is named `drift.…`, in optimized worlds; without link-time optimization, which only makes building them slow.
+/// Measures everything that is named `drift.…`, in optimized worlds.
 pub async fn drift(filter: &Filter) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-    let cargo = PathBuf::from(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    let suite = ["test", "--locked", "--quiet", "--profile", "worlds", "--package", "genesys-oauth-operator", "--test", "world", "--"];
-    let measure = ["--ignored", "--nocapture", "--test-threads=1", "figures_drift::"];
-    let text = printed(&root, &cargo, &[&suite[..], &measure].concat()).await?;
-    anyhow::ensure!(
-        text.contains("test result: ok."),
-        "a test failed, so its figures count for nothing; its last lines:\n{}",
-        tail(&text, 20)
-    );
+    let text = worlds(&["--test-threads=1", "figures_drift::"]).await?;
     let found: Vec<_> = text.lines().filter_map(measured).collect();
     anyhow::ensure!(found.len() >= 13, "only {} measures were taken; the last lines:\n{}", found.len(), tail(&text, 20));
     for (name, value, unit) in found {
