@@ -17,7 +17,7 @@ const MAX_WORD: usize = 128;
 /// What stands for a word that may be a secret.
 const WITHHELD: &str = "[withheld]";
 /// From this length on a word may be a secret: the platform's have 43 characters.
-const SHORTEST_SECRET: usize = 20;
+const SHORTEST_SECRET: usize = 32;
 /// The most permissions that are kept of one message.
 const MAX_PERMISSIONS: usize = 20;
 /// The longest wait that is believed; the SDKs give up over 180 s (COMMON).
@@ -34,7 +34,7 @@ fn cut(text: &str, length: usize) -> String {
 
 /// The text with a mark in place of what may be a secret: an answer may repeat what was sent.
 fn withheld(text: &str) -> String {
-    let of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/' | '=');
+    let of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/');
     let mut shown = String::with_capacity(text.len());
     for piece in text.split_inclusive(|c| !of_word(c)) {
         let word = piece.trim_end_matches(|c| !of_word(c));
@@ -44,10 +44,10 @@ fn withheld(text: &str) -> String {
     shown
 }
 
-/// Long, and of digits and letters of both cases: no id, permission or scope of the platform is that, and every secret and token.
+/// Long, and with letters of both cases: no id, permission or scope of the platform is that, and every secret and token.
 fn looks_secret(word: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
-    word.len() >= SHORTEST_SECRET && has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
+    word.len() >= SHORTEST_SECRET && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
 /// The header `ININ-Correlation-Id`, which every response carries (FORUM 12028).
@@ -103,7 +103,11 @@ pub(super) fn refusal(operation: Operation, status: StatusCode, headers: &Header
         return Error::Refused(ApiError {
             operation,
             status: status.as_u16(),
-            missing_permissions: if status.as_u16() == 403 && code.starts_with("missing.") { permissions(&message) } else { Vec::new() },
+            missing_permissions: if status.as_u16() == 403 && code.starts_with("missing.") {
+                permissions(&withheld(&message))
+            } else {
+                Vec::new()
+            },
             code: cut(code, MAX_WORD),
             message: clean(&message),
             correlation_id: header_id.or_else(|| text(map, "contextId").map(|id| cut(&id, MAX_WORD))),
@@ -154,12 +158,13 @@ mod tests {
     fn what_looks_like_a_secret_is_withheld_and_ids_and_names_are_not() {
         let secret = "Zb8hXx3Yv-0Qe_kT1mP7uWcR5sA9dLfG2nJ4oB6iKyE";
         let told = format!("the secret {secret}, of \"{secret}\" is wrong: secret={secret}&x");
-        assert_eq!(clean(&told), "the secret [withheld], of \"[withheld]\" is wrong: [withheld]&x");
+        assert_eq!(clean(&told), "the secret [withheld], of \"[withheld]\" is wrong: secret=[withheld]&x");
         assert_eq!(cut(&format!("{secret}{secret}"), 5), "[with", "not even a part of it");
         for harmless in [
             "client 4f2c1b8e-7d7a-4a51-9c1d-0b6c5e7a9f10 of team-a/a-client-of-2024",
             "missing oauth:client:view",
-            "ContactCenterAgent",
+            "clientId=4f2c1b8e-7d7a-4a51-9c1d-0b6c5e7a9f10",
+            "Payment-Service-EU1-Production",
             "",
         ] {
             assert_eq!(clean(harmless), harmless);

@@ -36,9 +36,18 @@ const OPERATIONS: [Operation; 11] = [
     Operation::GetSubjectsMe,
 ];
 
-/// A life in which everything is called: created, edited, rotated, its Secret lost, let go.
-async fn life(world: &World) {
-    world.declare(NAME, &json!({ "accessTokenValiditySeconds": 7200 }));
+/// Only a client that can't be replaced gets its secret issued anew.
+fn spec_for(operation: Operation) -> Value {
+    json!({ "scim": operation == Operation::ResetClientSecret })
+}
+
+/// A life in which everything is called: created, edited, rotated, its Secret lost, let go, by a process that logs in first.
+async fn life(world: &World, spec: &Value) {
+    world.kill();
+    world.start();
+    let mut edited = spec.clone();
+    edited["accessTokenValiditySeconds"] = json!(7200);
+    world.declare(NAME, &edited);
     world.request(NAME, "rotate", "leak/Emergency").await;
     minutes(10).await;
     world.remove("secrets", NAME).await;
@@ -52,11 +61,14 @@ fn what_a_platform_repeats_of_a_secret_is_told_nowhere() {
     for status in [400, 401, 403, 409, 500] {
         for operation in OPERATIONS {
             once(Plan::new(241).with_events(), async |world: &Arc<World>| {
-                world.declare(NAME, &json!({}));
+                let spec = spec_for(operation);
+                world.declare(NAME, &spec);
                 world.settles(NAME).await;
                 let secret = world.held(NAME).and_then(|held| held.client_secret).expect("a credential");
                 world.simulator.plant(Fault { body: Some(repeats(&secret)), ..Fault::status(operation, status).times(2) });
-                life(world).await;
+                life(world, &spec).await;
+                let struck = world.simulator.calls().iter().any(|call| call.operation == operation && call.fault.is_some());
+                assert!(struck, "{operation:?} was not called");
                 world.clear_faults();
             });
         }
@@ -67,13 +79,14 @@ fn what_a_platform_repeats_of_a_secret_is_told_nowhere() {
 fn a_text_in_place_of_an_answer_is_told_nowhere() {
     for operation in OPERATIONS {
         once(Plan::new(242).with_events(), async |world: &Arc<World>| {
-            world.declare(NAME, &json!({}));
+            let spec = spec_for(operation);
+            world.declare(NAME, &spec);
             world.settles(NAME).await;
             let secret = world.held(NAME).and_then(|held| held.client_secret).expect("a credential");
             for body in [json!(secret), json!(format!("<html>{secret}</html>")), json!({ "entities": secret, "message": secret })] {
                 world.simulator.plant(Fault { body: Some(body), ..Fault::status(operation, 200).times(1) });
             }
-            life(world).await;
+            life(world, &spec).await;
             world.clear_faults();
         });
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
+    mishaps::calls,
     objects::{self, TEAM},
     process::OPERATOR,
     scenario::{once, scenario},
@@ -145,5 +146,24 @@ fn what_a_pass_that_was_repeated_tells_again_is_one_event() {
         assert!(told[0]["series"].is_null(), "a retry told it again: {:#?}", told[0]);
         world.simulator.edit_client(&world.client_of("billing").id, &json!({ "state": "active" })).expect("a client");
         world.settles("billing").await;
+    });
+}
+
+#[test]
+fn clients_that_are_declared_one_after_the_other_share_the_scans_before_their_creation() {
+    once(248, async |world| {
+        world.declare("first", &json!({}));
+        world.settles("first").await;
+        let scans = || calls(world, Operation::ListClients);
+        let before = scans();
+        let names: Vec<String> = (0..25).map(|number| format!("later-{number}")).collect();
+        for name in &names {
+            world.declare(name, &json!({}));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        for name in &names {
+            world.until("a client", |world| (world.clients_of(name.as_str()).len() == 1).then_some(())).await;
+        }
+        assert!(scans() - before <= 3, "{} scans for {} clients", scans() - before, names.len());
     });
 }

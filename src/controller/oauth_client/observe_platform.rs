@@ -235,7 +235,8 @@ async fn ask_platform(
     }
     let scan_from = match (&status.intent, readiness(&seen.object, &seen.memory, &seen.epoch, &seen.times, seen.instant)) {
         (Some(intent), Readiness::Open(earliest)) if intent.operation != IntentOperation::Reset => Some(earliest),
-        (None, _) if status.client_id.is_none() => Some(seen.instant),
+        // A list may lag by a window anyway: objects that are declared together share a scan. Own writes are reckoned with below.
+        (None, _) if status.client_id.is_none() => Some(seen.instant.checked_sub(seen.times.window / 2).unwrap_or(seen.instant)),
         _ => None,
     };
     if let Some(earliest) = scan_from {

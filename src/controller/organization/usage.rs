@@ -59,6 +59,8 @@ pub struct Answers {
     complete: bool,
     /// Which of the periods is asked for.
     period: usize,
+    /// Whether the platform answered for that period: then it is not too long.
+    answered: bool,
 }
 
 impl Answers {
@@ -86,6 +88,12 @@ impl Answers {
     /// Notes what was said of a client.
     pub fn note(&mut self, id: &str, told: Use, now: Instant) {
         self.told.insert(id.to_owned(), (told, now));
+        self.answered |= told != Use::Unknown;
+    }
+
+    /// Notes that nothing was said of a client: what was known of it stays.
+    pub fn note_silence(&mut self, id: &str, now: Instant) {
+        self.told.entry(id.to_owned()).and_modify(|(_, at)| *at = now).or_insert((Use::Unknown, now));
     }
 
     /// How many days back to ask.
@@ -94,9 +102,10 @@ impl Answers {
         PERIODS[self.period]
     }
 
-    /// The platform refuses to look so many days back: says whether there is a shorter period to try.
+    /// The platform refuses to look so many days back: says whether there is a shorter period to try. Where it did look so far back for another
+    /// client, it refused that client and not the period.
     pub fn shorten(&mut self, refused: u32) -> bool {
-        if self.days() == refused && self.period + 1 < PERIODS.len() {
+        if self.days() == refused && !self.answered && self.period + 1 < PERIODS.len() {
             self.period += 1;
         }
         self.days() < refused
@@ -215,5 +224,18 @@ mod tests {
         assert!(answers.shorten(365) && answers.days() == 90, "an answer to what was asked before");
         assert!(answers.shorten(90) && answers.days() == 30);
         assert!(!answers.shorten(30) && answers.days() == 30);
+    }
+
+    #[test]
+    fn a_period_that_served_one_client_serves_all_and_silence_takes_nothing_back() {
+        let (mut answers, now) = (Answers::default(), Instant::now());
+        assert!(answers.shorten(365), "nobody was answered yet");
+        answers.note("c1", Use::Used, now);
+        assert!(!answers.shorten(90), "it is the client that is refused");
+        assert_eq!(answers.days(), 90);
+        for id in ["c1", "c2"] {
+            answers.note_silence(id, now + DAY);
+        }
+        assert_eq!((answers.told["c1"], answers.told["c2"]), ((Use::Used, now + DAY), (Use::Unknown, now + DAY)));
     }
 }

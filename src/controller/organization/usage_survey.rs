@@ -29,6 +29,8 @@ use crate::{
 
 /// At most one client is asked after in such a time.
 const PACE: Duration = Duration::from_secs(60);
+/// Under a lower limit a query with its results would be most of a minute's requests.
+const LEAST_RATE: u32 = 20;
 /// The longest pause after failures, and the one after a refusal for want of a permission.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -103,7 +105,7 @@ pub fn look(context: &Arc<Context>, object: &GenesysOrganization, session: &Arc<
     state.subjects = subjects.iter().map(|client| client.id.clone()).collect();
     // Who does not keep the status would ask for nothing.
     let keeps_status = pinned(object, &pin::own(&context.settings, &context.cluster_id)) == Pinned::Ours;
-    state.wanted = !object.spec.suspend && keeps_status;
+    state.wanted = !object.spec.suspend && keeps_status && object.spec.requests_per_minute >= LEAST_RATE;
     if state.wanted && !state.walks && state.answers.next(&state.subjects, Instant::now()).is_some() {
         state.walks = true;
         drop(state);
@@ -175,7 +177,9 @@ fn note(survey: &UsageSurvey, id: &str, days: u32, asked: Result<u64, genesys::E
             tracing::debug!(%error, "a client's usage was not asked for");
         }
         (ErrorClass::Throttled, _) => {
+            // The budget takes it for others who use the limit up, and slows down everybody: that must not happen often for this.
             state.pause(now);
+            state.not_before = Some(now + LONGEST_PAUSE);
             tracing::debug!(%error, "the platform throttles what asks for usage");
         }
         (ErrorClass::Permission, _) => {
@@ -190,12 +194,12 @@ fn note(survey: &UsageSurvey, id: &str, days: u32, asked: Result<u64, genesys::E
         }
         (ErrorClass::Rejected | ErrorClass::NotFound, _) => {
             tracing::debug!(%error, "the platform tells nothing of a client's usage");
-            state.answers.note(id, Use::Unknown, now);
+            state.answers.note_silence(id, now);
         }
         (ErrorClass::Unavailable, _) => {
             state.pause(now);
             tracing::debug!(%error, "a client's usage is not known");
-            state.answers.note(id, Use::Unknown, now);
+            state.answers.note_silence(id, now);
         }
     }
 }
