@@ -108,8 +108,6 @@ fn every_answer_of_the_platform_may_be_lost_once() {
     for (story, operation) in cells {
         let (spent, _) = once(9, async |world| {
             story.begin(world).await;
-            // The scan of the login is too old by then to serve a create.
-            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
             world.simulator.plant(Fault::on(operation, FaultKind::LostResponse).times(1));
             story.act(world).await;
             story.ends_well(world).await;
