@@ -1,7 +1,5 @@
 //! The three stories that every fault strikes: a create, an update and a delete of one client. It must not plan a fault.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::world::World;
@@ -26,10 +24,7 @@ impl Story {
 
     /// What there is before the story.
     pub async fn begin(self, world: &World) {
-        if self == Self::Create {
-            // The scan of the login is too old by then to serve a create.
-            tokio::time::sleep(Duration::from_secs(60)).await;
-        } else {
+        if self != Self::Create {
             world.declare(NAME, &json!({}));
             world.settles(NAME).await;
         }
