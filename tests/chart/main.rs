@@ -1,6 +1,7 @@
 //! The chart as the golden files hold it: its rights are the documented ones, its pods are restricted, its flags exist. Renders nothing; `tests/chart/run.sh` does.
 
 mod annotations;
+mod commands;
 mod pods;
 mod values;
 
