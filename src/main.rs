@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use genesys_oauth_operator::{
     api, confinement,
-    observability::logging::{self, LogFormat},
+    observability::{
+        logging::{self, LogFormat},
+        panics,
+    },
     run,
     settings::Settings,
 };
@@ -74,6 +77,7 @@ fn crds(directory: Option<&Path>) -> anyhow::Result<()> {
 
 fn start(settings: Settings, log_format: LogFormat) -> anyhow::Result<()> {
     logging::start(log_format, "info", std::io::stderr)?;
+    panics::are_logged();
     confinement::keep_memory_private();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async { Ok(run::run(settings, termination()).await?) })

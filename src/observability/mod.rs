@@ -4,4 +4,5 @@ pub mod events;
 pub mod listening;
 pub mod logging;
 pub mod metrics;
+pub mod panics;
 pub mod probes;

@@ -145,11 +145,21 @@ def start(name, *command, **options):
     return process, log
 
 
+def can_be_read(pid):
+    """Whether another process of the same user, without a capability, may read what a process holds."""
+    return subprocess.run(["cat", f"/proc/{pid}/environ"], capture_output=True, preexec_fn=without_capabilities).returncode == 0
+
+
 def into_the_image():
-    """Between fork and exec: the image's files are all there is, and what this process may do as their owner is given up."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    """Between fork and exec: the image's files are all there is."""
     os.chroot(ROOT)
     os.chdir("/")
+    without_capabilities()
+
+
+def without_capabilities():
+    """Between fork and exec: gives up what this process may do as the owner of its namespaces."""
+    libc = ctypes.CDLL(None, use_errno=True)
     set_no_new_privs, ambient, clear_all = 38, 47, 4
     if libc.prctl(set_no_new_privs, 1, 0, 0, 0) or libc.prctl(ambient, clear_all, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
@@ -187,9 +197,9 @@ def main():
     loopback_up()
     asked = answer_names()
     certificates()
-    _, simulator_log = start(
+    simulator, simulator_log = start(
         "simulator", TARGET / "genesys-cloud-simulator", "--listen", "127.0.0.1:0", "--role-propagation-milliseconds", "0",
-        env={**os.environ, "SIMULATOR_OPERATOR_CLIENT_SECRET": ORGANIZATION_SECRET},
+        env={**os.environ, "SIMULATOR_OPERATOR_CLIENT_SECRET": ORGANIZATION_SECRET}, preexec_fn=without_capabilities,
     )
     _, kubernetes_log = start("kubernetes", TARGET / "kubernetes-simulator", "--kubeconfig", WORK / "kubeconfig")
     platform = until("the simulator", lambda: re.search(r"http://127\.0\.0\.1:(\d+)", simulator_log.read_text()), simulator_log)
@@ -247,12 +257,16 @@ def main():
     seen = (status["Uid"].split()[0], int(status["CapEff"], 16), status["NoNewPrivs"])
     if seen != ("65532", 0, "1"):
         fail(f"the program runs as {seen}, not as user 65532 without a capability")
+    readable = [can_be_read(process.pid) for process in (program, simulator)]
+    limits = pathlib.Path(f"/proc/{program.pid}/limits").read_text()
+    if readable != [False, True] or not re.search(r"Max core file size\s+0\s+0\s", limits):
+        fail(f"its memory may be read by its user (it, a simulator: {readable}) or dumped:\n{limits}")
     if "api.image.test" not in asked or "kubernetes.hosts.test" in asked:
         fail(f"names were resolved by something else than /etc/hosts and then DNS, which was asked for {sorted(asked)}")
     program.terminate()
     if program.wait(timeout=LIMIT) != 0:
         fail(f"it ended with {program.returncode} after SIGTERM", log)
-    print("image: the program works in the image's files alone, read-only, as user 65532 without a capability;")
+    print("image: the program works in the image's files alone, read-only, as user 65532 without a capability; nobody may dump it;")
     print("image: names by /etc/hosts and DNS; certificates of known authorities only:", refused[0])
 
 
