@@ -14,8 +14,8 @@ build: ## Build the operator and the simulator
 	$(CARGO) build --locked --bins
 
 test: ## Run the tests that need nothing but this checkout
-	$(CARGO) test --locked --all-targets
-	$(CARGO) test --locked --doc
+	$(CARGO) test --locked --all-targets --features otel
+	$(CARGO) test --locked --doc --features otel
 
 e2e: control-plane conformance ## Run the end-to-end tests: the built binary, a real kube-apiserver, the real kubectl, the official Python SDK
 	$(CARGO) build --locked --bins
@@ -28,8 +28,9 @@ conformance: control-plane ## Run the same checks on the in-memory Kubernetes AP
 
 lint: ## Check format, lints, links of the docs, shell scripts, the choice of TLS libraries, the chart, and the alerts
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	$(CARGO) clippy --locked -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --all-features --no-deps --quiet
 	tests/lint.sh
 	tests/chart/run.sh
 	tests/monitoring/run.sh

@@ -94,8 +94,7 @@ fn start(settings: Settings, log_format: LogFormat, traces: &TraceArguments) -> 
     runtime.block_on(async {
         let exporter = traces.exporter(&settings)?;
         logging::start(log_format, "info", std::io::stderr, exporter.iter().map(Exporter::listener).collect())?;
-        #[cfg(not(feature = "otel"))]
-        traces::warn_of_a_lost_endpoint();
+        traces.tell();
         confinement::keep_memory_private();
         let result = run::run(settings, termination()).await;
         if let Some(exporter) = exporter {
@@ -113,6 +112,20 @@ impl TraceArguments {
         let Some(endpoint) = self.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) else { return Ok(None) };
         let transport = std::sync::Arc::new(genesys_oauth_operator::genesys::HttpTransport::new()?);
         Ok(Some(Exporter::to(endpoint, &settings.operator_namespace, &settings.pod_name, transport)?))
+    }
+
+    /// Says in the log whether traces are exported.
+    #[cfg(feature = "otel")]
+    fn tell(&self) {
+        if let Some(endpoint) = self.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) {
+            tracing::info!(endpoint, "exporting traces");
+        }
+    }
+
+    #[cfg(not(feature = "otel"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    fn tell(&self) {
+        traces::warn_of_a_lost_endpoint();
     }
 
     #[cfg(not(feature = "otel"))]

@@ -4,10 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cache="${GENESYS_OAUTH_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/genesys-oauth-operator}"
 
-for unwanted in aws-lc-rs openssl-sys native-tls serde_yml unsafe-libyaml; do
-    if cargo tree --locked --workspace --edges normal,build --invert "$unwanted" >/dev/null 2>&1; then
+for unwanted in aws-lc-rs openssl-sys native-tls tonic serde_yml unsafe-libyaml; do
+    if cargo tree --locked --workspace --all-features --edges normal,build --invert "$unwanted" >/dev/null 2>&1; then
         echo "the dependencies hold $unwanted, which they must not:" >&2
-        cargo tree --locked --workspace --edges normal,build --invert "$unwanted" >&2
+        cargo tree --locked --workspace --all-features --edges normal,build --invert "$unwanted" >&2
         exit 1
     fi
 done

@@ -38,32 +38,14 @@ impl Told {
     }
 }
 
-/// What a collector answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Manners {
-    /// It takes everything.
-    #[default]
-    Takes,
-    /// Nobody listens there.
-    Refuses,
-    /// It never answers.
-    Hangs,
-}
-
-/// A collector.
+/// A collector that takes everything.
 #[derive(Debug, Default)]
 pub struct Collector {
     spans: Mutex<Vec<Told>>,
     bodies: Mutex<Vec<u8>>,
-    manners: Mutex<Manners>,
 }
 
 impl Collector {
-    /// From now on it is like this.
-    pub fn is(&self, manners: Manners) {
-        *self.manners.lock().unwrap_or_else(PoisonError::into_inner) = manners;
-    }
-
     /// Takes what it was sent.
     pub fn take(&self, body: &[u8]) {
         let request = ExportTraceServiceRequest::decode(body).expect("a request of OTLP");
@@ -89,16 +71,9 @@ impl Collector {
 
 impl Transport for Collector {
     fn send(&self, request: Request<Bytes>, _: Limits) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let manners = *self.manners.lock().unwrap_or_else(PoisonError::into_inner);
         Box::pin(async move {
-            match manners {
-                Manners::Takes => {
-                    self.take(request.body());
-                    Ok(Response::new(Bytes::new()))
-                }
-                Manners::Refuses => Err(TransportError::NotSent("connection refused".to_owned())),
-                Manners::Hangs => std::future::pending().await,
-            }
+            self.take(request.body());
+            Ok(Response::new(Bytes::new()))
         })
     }
 }

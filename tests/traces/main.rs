@@ -6,6 +6,7 @@ mod collector;
 use std::{
     io,
     net::Ipv4Addr,
+    process::Command,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -31,7 +32,7 @@ use tokio::net::TcpListener;
 use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
 
-use collector::{Collector, Manners, Told};
+use collector::{Collector, Told};
 
 /// What must not leave the process.
 const SECRET: &str = "a-secret-that-was-planted";
@@ -67,6 +68,44 @@ fn listen(endpoint: &str, transport: Arc<dyn Transport>, filter: &str) -> (Expor
     let writer = lines.clone();
     let subscriber = logging::subscriber(LogFormat::Text, EnvFilter::new(filter), move || writer.clone(), vec![exporter.listener()]);
     (exporter, lines, tracing::subscriber::set_default(subscriber))
+}
+
+/// What becomes of batches on their way to a collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manners {
+    /// It takes everything.
+    Takes,
+    /// Nobody listens there.
+    Refuses,
+    /// It never answers.
+    Hangs,
+}
+
+/// A collector with manners that change.
+#[derive(Debug)]
+struct Moody {
+    collector: Collector,
+    manners: Mutex<Manners>,
+}
+
+impl Moody {
+    fn new(manners: Manners) -> Arc<Self> {
+        Arc::new(Self { collector: Collector::default(), manners: Mutex::new(manners) })
+    }
+
+    fn recovers(&self) {
+        *self.manners.lock().unwrap_or_else(PoisonError::into_inner) = Manners::Takes;
+    }
+}
+
+impl Transport for Moody {
+    fn send(&self, request: Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        match *self.manners.lock().unwrap_or_else(PoisonError::into_inner) {
+            Manners::Takes => self.collector.send(request, limits),
+            Manners::Refuses => Box::pin(async { Err(TransportError::NotSent("connection refused".to_owned())) }),
+            Manners::Hangs => Box::pin(std::future::pending()),
+        }
+    }
 }
 
 /// A platform that answers each call by one status.
@@ -126,6 +165,8 @@ async fn on_the_network(answer: impl Fn() -> (StatusCode, Vec<u8>) + Clone + Sen
         let (kept, answer) = (kept.clone(), answer.clone());
         async move {
             assert_eq!(headers["content-type"], "application/x-protobuf");
+            let asked = std::env::var("OTEL_EXPORTER_OTLP_HEADERS").is_ok().then_some("a key");
+            assert_eq!(headers.get("x-key").map(|key| key.to_str().expect("text")), asked);
             kept.take(&body);
             answer()
         }
@@ -155,7 +196,8 @@ async fn a_pass_its_steps_and_its_calls_reach_the_collector_and_no_secret_does()
     assert_eq!(told, ["team-a/billing", "acme", "GenesysOAuthClient", "Completed", "team-a"]);
     assert!(pass.parent.is_empty() && !pass.failed);
     let of = ["service.name", "service.instance.id", "k8s.namespace.name", "k8s.pod.name"].map(|name| pass.resource[name].as_str());
-    assert_eq!(of, ["genesys-oauth-operator", "operator-0", "operators", "operator-0"]);
+    let service = std::env::var("OTEL_SERVICE_NAME").unwrap_or("genesys-oauth-operator".to_owned());
+    assert_eq!(of, [service.as_str(), "operator-0", "operators", "operator-0"]);
 
     let (step, created, refused) = (named(&spans, "step"), named(&spans, "CreateClient"), named(&spans, "GetClient"));
     assert_eq!([&step.parent, &created.parent, &refused.parent], [&pass.id, &step.id, &pass.id]);
@@ -189,9 +231,9 @@ async fn an_error_of_the_kubernetes_api_is_the_outcome_of_its_pass() {
 #[tokio::test(start_paused = true)]
 async fn a_collector_that_is_no_good_stops_no_pass_and_is_told_of_with_what_to_do() {
     for (manners, why) in [(Manners::Refuses, "connection refused"), (Manners::Hangs, "no answer within 10s")] {
-        let collector = Arc::new(Collector::default());
-        collector.is(manners);
-        let (exporter, lines, guard) = listen("http://collector:4318", collector.clone(), "info");
+        let moody = Moody::new(manners);
+        let collector = &moody.collector;
+        let (exporter, lines, guard) = listen("http://collector:4318", moody.clone(), "info");
         // Four spans each: more than the queue and a batch hold. None of the passes waits, as no time passes.
         let begun = tokio::time::Instant::now();
         for number in 0..1000 {
@@ -209,7 +251,7 @@ async fn a_collector_that_is_no_good_stops_no_pass_and_is_told_of_with_what_to_d
         let lost: usize = lines.with("traces are lost").iter().filter_map(spans).sum();
         assert_eq!((lost, collector.spans().len()), (4000, 0), "each span that is lost is told of: {:?}", lines.with("lost"));
         // It recovers, and so does the export.
-        collector.is(Manners::Takes);
+        moody.recovers();
         pass("billing", Ok(())).await;
         exporter.flush(LONG).await;
         assert_eq!((collector.spans().len(), lines.with("traces are taken again").len()), (4, 1));
@@ -219,9 +261,7 @@ async fn a_collector_that_is_no_good_stops_no_pass_and_is_told_of_with_what_to_d
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_process_does_not_wait_for_a_collector_that_hangs() {
-    let collector = Arc::new(Collector::default());
-    collector.is(Manners::Hangs);
-    let (exporter, lines, _guard) = listen("http://collector:4318", collector, "info");
+    let (exporter, lines, _guard) = listen("http://collector:4318", Moody::new(Manners::Hangs), "info");
     pass("billing", Ok(())).await;
     let begun = tokio::time::Instant::now();
     exporter.flush(Duration::from_secs(5)).await;
@@ -258,4 +298,36 @@ async fn an_endpoint_that_is_none_stops_the_start_and_is_not_repeated_with_its_p
             Exporter::to(endpoint, "operators", "operator-0", Arc::new(Collector::default())).expect_err("no endpoint").to_string();
         assert!(refused.contains(words) && refused.contains("--otlp-endpoint") && !refused.contains(SECRET), "{refused}");
     }
+}
+
+#[test]
+fn the_words_of_opentelemetry_are_heeded() {
+    let mut again = Command::new(std::env::current_exe().expect("this program"));
+    again.args(["--exact", "a_pass_its_steps_and_its_calls_reach_the_collector_and_no_secret_does"]);
+    again.envs([("OTEL_EXPORTER_OTLP_HEADERS", "x-key=a%20key"), ("OTEL_SERVICE_NAME", "operators-of-acme")]);
+    let output = again.output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+}
+
+/// Starts the operator's program where there is no cluster, and gives what it says.
+fn start(arguments: &[&str], endpoint: &str) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_genesys-oauth-operator"));
+    program.arg("run").args(arguments).env("KUBECONFIG", "/there/is/none").env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+    let output = program.output().expect("it runs");
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_program_takes_the_endpoint_from_its_flag_or_from_its_environment() {
+    let exports = |said: &str, where_to: &str| said.contains("exporting traces") && said.contains(where_to);
+    let said = start(&[], "http://127.0.0.1:4318");
+    assert!(exports(&said, "http://127.0.0.1:4318") && said.contains("no connection to Kubernetes"), "{said}");
+    let said = start(&["--otlp-endpoint=http://127.0.0.1:14318"], "http://127.0.0.1:4318");
+    assert!(exports(&said, "http://127.0.0.1:14318"), "a flag wins: {said}");
+    let said = start(&[], "");
+    assert!(!said.contains("traces") && said.contains("no connection to Kubernetes"), "an empty variable is none: {said}");
+    let said = start(&[], "collector:4318");
+    assert!(said.contains("error: traces can't be exported") && !said.contains("Kubernetes"), "{said}");
 }
