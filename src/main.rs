@@ -12,6 +12,7 @@ use genesys_oauth_operator::{
     api, confinement,
     observability::{
         logging::{self, LogFormat},
+        panics,
         traces::{self, Exporter},
     },
     run,
@@ -95,6 +96,7 @@ fn start(settings: Settings, log_format: LogFormat, traces: &TraceArguments) -> 
         let exporter = traces.exporter(&settings)?;
         logging::start(log_format, "info", std::io::stderr, exporter.iter().map(Exporter::listener).collect())?;
         traces.tell();
+        panics::are_logged();
         confinement::keep_memory_private();
         let result = run::run(settings, termination()).await;
         if let Some(exporter) = exporter {

@@ -145,6 +145,14 @@ impl Snapshot {
         written.max(seen).is_none_or(|from| self.begun() >= from)
     }
 
+    /// Whether it may show a client older than a process before this one left it, by when that was: a list may lag behind a write for the
+    /// consistency window. `now` is told by both clocks.
+    #[must_use]
+    pub fn may_lag_behind(&self, modified: Option<Timestamp>, window: Duration, now: (Timestamp, Instant)) -> bool {
+        let age = |since: Timestamp| Duration::try_from(now.0.duration_since(since)).unwrap_or_default();
+        modified.is_some_and(|modified| age(modified) < window + now.1.saturating_duration_since(self.begun()))
+    }
+
     /// What it tells of a client of an object.
     #[must_use]
     pub fn tells(&self, memory: &Recollection, id: &str, window: Duration) -> Listed {

@@ -4,5 +4,6 @@ pub mod events;
 pub mod listening;
 pub mod logging;
 pub mod metrics;
+pub mod panics;
 pub mod probes;
 pub mod traces;

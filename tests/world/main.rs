@@ -38,6 +38,7 @@ mod losses;
 mod malformed;
 mod metrics;
 mod mishaps;
+mod moments;
 mod objects;
 mod policies;
 mod process;

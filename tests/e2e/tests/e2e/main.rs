@@ -16,6 +16,7 @@ mod flows;
 mod harness_itself;
 mod install;
 mod namespaces;
+mod overlays;
 mod replicas;
 mod secrets;
 mod story;
@@ -73,6 +74,7 @@ fn scenarios() -> Vec<Scenario> {
         harness_itself::scenarios(),
         story::scenarios(),
         namespaces::scenarios(),
+        overlays::scenarios(),
         flows::scenarios(),
         bad_input::scenarios(),
         install::scenarios(),
