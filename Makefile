@@ -81,7 +81,7 @@ image-root: $(CACHE)/cargo-auditable-0.7.7 ## Make the files of the image in tar
 	PATH="$</bin:$$PATH" \
 	RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
 	CFLAGS="-ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
-	$(CARGO) auditable build --locked --profile $(IMAGE_PROFILE) --target $(IMAGE_TARGET) --target-dir target/image --bin genesys-oauth-operator
+	$(CARGO) auditable build --locked --profile $(IMAGE_PROFILE) --target $(IMAGE_TARGET) --target-dir target/image --bin genesys-oauth-operator --features otel
 	rm -rf $(IMAGE_ROOT)
 	install -D --mode=755 target/image/$(IMAGE_TARGET)/$(IMAGE_PROFILE)/genesys-oauth-operator $(IMAGE_ROOT)/genesys-oauth-operator
 	install -D --mode=644 /etc/ssl/certs/ca-certificates.crt $(IMAGE_ROOT)/etc/ssl/certs/ca-certificates.crt
