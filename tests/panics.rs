@@ -33,7 +33,7 @@ impl io::Write for Kept {
 fn a_panic_is_told_with_its_place_and_object_and_without_a_secret() {
     let kept = Kept::default();
     let writer = kept.clone();
-    logging::start(LogFormat::Json, "info", move || writer.clone()).expect("there is no logger yet");
+    logging::start(LogFormat::Json, "info", move || writer.clone(), vec![]).expect("there is no logger yet");
     let (mut secrets, held) = (Secrets::default(), SECRET.to_owned());
     secrets.learn(SECRET);
     let panics: [&dyn Fn(); 4] =
