@@ -27,6 +27,8 @@ use e2e_support::wait::until;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
+use crate::troubles;
+
 /// How many pages run at once: each has an API server of its own.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
 /// How long a page may take once it has begun.
@@ -39,7 +41,7 @@ const TOUR: &str = "README.md";
 const TUTORIAL: &str = "docs/tutorial.md";
 /// The page whose reader has allowed the operator to restart workloads.
 const RESTARTS: &str = "docs/how-to/restart-workloads.md";
-/// Pages that only look at what every world has: one world serves them all.
+/// Pages that only look: one world serves them all, in which what many of them are for has happened.
 const RUNBOOKS: &str = "docs/runbooks/";
 /// Stands before the output of each block.
 const MARK: &str = "\u{1}block ";
@@ -217,6 +219,9 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
         kubectl.ok(&["create", "namespace", OPERATOR_NAMESPACE]).await?;
         let operator = started.await?;
         examples(harness, &kubectl).await.context("applying the examples")?;
+        if page == RUNBOOKS {
+            troubles::plant(&kubectl, &simulator).await.context("making troubles")?;
+        }
         (operator, told.await?)
     };
     judge(page, &wanted, &output)?;

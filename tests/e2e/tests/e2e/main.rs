@@ -20,6 +20,7 @@ mod overlays;
 mod replicas;
 mod secrets;
 mod story;
+mod troubles;
 mod two_operators;
 
 use std::process::ExitCode;
