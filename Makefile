@@ -22,8 +22,8 @@ build: ## Build the operator and the simulator
 	$(CARGO) build --locked --bins
 
 test: ## Run the tests that need nothing but this checkout
-	$(CARGO) test --locked --all-targets
-	$(CARGO) test --locked --doc
+	$(CARGO) test --locked --all-targets --features otel
+	$(CARGO) test --locked --doc --features otel
 
 e2e: control-plane conformance image-test ## Run the end-to-end tests: the built binary, a real kube-apiserver, the real kubectl, the official Python SDK
 	$(CARGO) build --locked --bins
@@ -36,8 +36,9 @@ conformance: control-plane ## Run the same checks on the in-memory Kubernetes AP
 
 lint: ## Check format, lints, links of the docs, shell scripts, the choice of TLS libraries, the chart, and the alerts
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- --deny warnings
+	$(CARGO) clippy --locked -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --workspace --all-features --no-deps --quiet
 	tests/lint.sh
 	tests/chart/run.sh
 	tests/monitoring/run.sh
@@ -80,7 +81,7 @@ image-root: $(CACHE)/cargo-auditable-0.7.7 ## Make the files of the image in tar
 	PATH="$</bin:$$PATH" \
 	RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=/source --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
 	CFLAGS="-ffile-prefix-map=$(CURDIR)=/source -ffile-prefix-map=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
-	$(CARGO) auditable build --locked --profile $(IMAGE_PROFILE) --target $(IMAGE_TARGET) --target-dir target/image --bin genesys-oauth-operator
+	$(CARGO) auditable build --locked --profile $(IMAGE_PROFILE) --target $(IMAGE_TARGET) --target-dir target/image --bin genesys-oauth-operator --features otel
 	rm -rf $(IMAGE_ROOT)
 	install -D --mode=755 target/image/$(IMAGE_TARGET)/$(IMAGE_PROFILE)/genesys-oauth-operator $(IMAGE_ROOT)/genesys-oauth-operator
 	install -D --mode=644 /etc/ssl/certs/ca-certificates.crt $(IMAGE_ROOT)/etc/ssl/certs/ca-certificates.crt

@@ -51,7 +51,7 @@ fn looks_secret(word: &str) -> bool {
 }
 
 /// The header `ININ-Correlation-Id`, which every response carries (FORUM 12028).
-pub(super) fn correlation_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn correlation_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get("inin-correlation-id")?.to_str().ok()?;
     Some(cut(id, MAX_WORD)).filter(|id| !id.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Logs, Events, metrics and probes: what people, Prometheus and the kubelet see of the operator while it works. Never holds a secret.
+//! Logs, Events, metrics, traces and probes: what people, Prometheus and the kubelet see of the operator while it works. Never holds a secret.
 
 pub mod events;
 pub mod listening;
@@ -6,3 +6,4 @@ pub mod logging;
 pub mod metrics;
 pub mod panics;
 pub mod probes;
+pub mod traces;

@@ -75,6 +75,11 @@ END
     if render "$helm" --set networkPolicy.enabled=true,serviceMonitor.enabled=true >"$work/refused" 2>&1; then
         fail "$helm lets a NetworkPolicy keep Prometheus from the metrics"
     fi
+    for port in http://[fd00::1]=80 https://collector/otlp=443 http://[fd00::1]:4318/=4318; do
+        render "$helm" --set networkPolicy.enabled=true --set "tracing.otlpEndpoint=${port%=*}" | plain >"$work/port"
+        grep -A 50 'policyTypes' "$work/port" | grep -q "^ *- port: ${port##*=}\$" || fail "$helm: the NetworkPolicy does not let traces out to ${port%=*}"
+    done
+    if render "$helm" --set tracing.otlpEndpoint=collector:4318 >"$work/refused" 2>&1; then fail "$helm takes an endpoint that is no URL"; fi
     if render "$helm" --set replicas=9 >"$work/refused" 2>&1; then fail "$helm takes nine replicas"; fi
 done
 for values in "$golden"/*.values.yaml; do

@@ -18,6 +18,9 @@ mod budget_figures;
 mod budget_limits;
 mod budget_queue;
 mod canary;
+#[cfg(feature = "otel")]
+#[path = "../traces/collector.rs"]
+mod collector;
 mod crash;
 mod determinism;
 mod drift;
@@ -54,6 +57,8 @@ mod rotation_workload;
 mod scenario;
 mod stopping;
 mod stories;
+#[cfg(feature = "otel")]
+mod traces;
 mod turnstile;
 mod unused;
 mod watch_faults;

@@ -47,7 +47,7 @@ pub async fn at_snapshot(
         seen.listed = Listed::NotTold;
     }
     let now = (seen.now, seen.instant);
-    if !seen.memory.sights.contains_key(id) && snapshot.may_lag_behind(status.platform_modified_at, seen.times.window, now) {
+    if !seen.memory.sights.contains_key(id) && snapshot.may_lag_behind(status, seen.times.window, now) {
         seen.listed = Listed::NotTold;
     }
     let Listed::Present(_, sight) = &seen.listed else { return Ok(()) };

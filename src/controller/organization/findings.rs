@@ -39,8 +39,7 @@ pub fn findings(books: &Books<'_>, memory: &Memory, window: Duration, first: boo
             continue;
         }
         managed += 1;
-        let modified = client.status.as_ref().and_then(|status| status.platform_modified_at);
-        let late = books.snapshot.may_lag_behind(modified, window, (books.now, now));
+        let late = client.status.as_ref().is_some_and(|status| books.snapshot.may_lag_behind(status, window, (books.now, now)));
         let (concerned, missed) = memory.look(uid, |memory| {
             // Where this process saw nothing itself, one before it may have written what the list does not show yet.
             let untold = late && memory.is_none_or(|memory| !memory.sights.contains_key(id));

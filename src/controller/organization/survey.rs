@@ -34,6 +34,7 @@ use crate::{
         snapshot::Snapshot,
     },
     genesys::{self, ErrorClass, Scan},
+    observability::logging,
 };
 
 /// So many clients gone in one scan are no accident of a single one.
@@ -241,13 +242,14 @@ pub fn advance(context: &Arc<Context>, object: &GenesysOrganization, session: &A
 
 /// Scans on a task of its own: the organization's other business goes on meanwhile.
 fn scan(context: Arc<Context>, session: Arc<Session>, name: String, earliest: Instant) {
+    let span = logging::of_scan(&name);
     let work = async move {
         let result = session.scanner.begun_at_or_after(earliest).await;
         let wait = result.map(drop).map_err(|error| failed(&context, &session, &name, &error));
         session.survey.ended(wait, Instant::now());
         context.sessions.surveyed();
     };
-    tokio::spawn(work.in_current_span());
+    tokio::spawn(work.instrument(span));
 }
 
 fn failed(context: &Context, session: &Session, name: &str, error: &genesys::Error) -> Duration {
