@@ -25,6 +25,7 @@
 //! | [`lease`] | who of several replicas works | promise that nobody else does |
 //! | [`observability`] | logs, Events, metrics, probes | hold a secret |
 //! | [`confinement`] | no core dumps, no reader of this process's memory | fail a start |
+//! | [`connection`] | the clients of the Kubernetes API, and the end of every answer | ask for anything |
 //! | [`settings`], [`run`] | flags; putting it together | decide |
 //!
 //! # Invariants
@@ -39,6 +40,7 @@
 
 pub mod api;
 pub mod confinement;
+pub mod connection;
 pub mod controller;
 pub mod genesys;
 pub mod keys;

@@ -9,7 +9,6 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,7 +18,11 @@ use genesys_cloud_simulator::{
     kubernetes::{ApiBody, Kubernetes, User},
     secrets::Secrets,
 };
-use genesys_oauth_operator::genesys::{Limits, Transport, TransportError};
+use genesys_oauth_operator::{
+    connection,
+    controller::Clients,
+    genesys::{Limits, Transport, TransportError},
+};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde_json::Value;
@@ -34,10 +37,6 @@ use crate::turnstile::Turnstile;
 
 /// The user that the operator is to the Kubernetes API: the account that the chart makes for it.
 pub const OPERATOR: &str = "system:serviceaccount:genesys-oauth-operator:genesys-oauth-operator";
-/// How long a call of the Kubernetes API may take, as the operator's own client has it.
-pub const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// How long a watch may take to begin, as the library's client has it.
-pub const WATCH_LIMIT: Duration = Duration::from_secs(295);
 
 /// Whether a user is the operator, of this install or of another.
 pub fn is_operator(user: &str) -> bool {
@@ -158,9 +157,9 @@ impl Process {
         self.frozen.send_replace(false);
     }
 
-    /// A client of the Kubernetes API whose calls may take so long.
-    pub fn client(self: &Arc<Self>, limit: Duration) -> kube::Client {
-        kube::Client::new(Line { process: self.clone(), limit }, "default")
+    /// The clients of the Kubernetes API, with the bounds that the operator's own have.
+    pub fn clients(self: &Arc<Self>, limits: connection::Limits) -> Clients {
+        connection::over(Line { process: self.clone() }, limits)
     }
 
     async fn unless_ended(&self) {
@@ -196,7 +195,6 @@ struct Lost(String);
 #[derive(Clone)]
 struct Line {
     process: Arc<Process>,
-    limit: Duration,
 }
 
 impl Line {
@@ -228,13 +226,8 @@ impl tower::Service<http::Request<Body>> for Line {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (line, limit) = (self.clone(), self.limit);
-        Box::pin(async move {
-            match tokio::time::timeout(limit, line.carry(request)).await {
-                Ok(answer) => Ok(answer?),
-                Err(_) => Err(Lost("the time was up".to_owned()).into()),
-            }
-        })
+        let line = self.clone();
+        Box::pin(async move { Ok(line.carry(request).await?) })
     }
 }
 

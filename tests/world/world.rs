@@ -11,8 +11,8 @@ use genesys_cloud_simulator::{
     kubernetes::{GroupResource, Kubernetes, Refused, User, Verb},
 };
 use genesys_oauth_operator::{
-    api,
-    controller::{Clients, context::Chance},
+    api, connection,
+    controller::context::Chance,
     marker::{Marker, Owner},
     observability::{events::Audience, metrics::Metrics},
     run::{self, Parts, StartError},
@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     objects::{self, HOME, Name, ORGANIZATION, TEAM},
-    process::{CALL_LIMIT, Process, WATCH_LIMIT, Wires, is_operator},
+    process::{Process, Wires, is_operator},
     rights::Rights,
     turnstile::{Numbers, Turnstile},
 };
@@ -246,7 +246,7 @@ impl World {
         let settings = Settings::from_flags(flags).expect("the flags are taken");
         self.clusters.lock().unwrap_or_else(PoisonError::into_inner).extend(settings.cluster_id.clone());
         let process = Process::new(self.wires.clone(), self.rights.give(&self.kubernetes, &settings));
-        let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
+        let clients = process.clients(connection::Limits::default());
         let metrics = Metrics::default();
         let parts = Parts { clients, transport: process.clone(), chance, audience: self.audience, settings, metrics: metrics.clone() };
         let task = tokio::spawn(run::operate(parts, shutdown));
