@@ -117,11 +117,7 @@ pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + '
         return work(parts, nonce, Tenure::unlimited(), shutdown).await;
     }
     let mut keeper = keeper(&parts, &nonce)?;
-    let tenure = tokio::select! {
-        biased;
-        () = shutdown.clone() => return Ok(()),
-        tenure = keeper.acquire() => tenure,
-    };
+    let Some(tenure) = keeper.acquire(shutdown.clone(), || pulse.waits()).await else { return Ok(()) };
     let epoch = format!("{}-{nonce}", keeper.transitions());
     let result = tokio::select! {
         biased;
