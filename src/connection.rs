@@ -18,7 +18,7 @@ use kube::{
 };
 use tower::{BoxError, Layer, Service, layer::layer_fn};
 
-use crate::controller::Clients;
+use crate::{controller::Clients, redaction::Sent};
 
 /// How many objects a list shows at once. With the annotations that the API allows, and all that the CRDs allow, an object has less than
 /// 400 KiB: a page of these is within [`Limits::body`], whatever users write.
@@ -98,12 +98,26 @@ struct Bounded<S> {
     limits: Limits,
 }
 
+/// A refusal without the secrets that it may repeat.
+async fn shown(refusal: &Bytes, sent: Option<Body>) -> Vec<u8> {
+    let sent = match sent {
+        Some(body) => body.collect_bytes().await.map(|body| Sent::of_secret(&body)).unwrap_or_default(),
+        None => Sent::default(),
+    };
+    sent.taken_out_of_answer(refusal)
+}
+
 /// What a request asks for, as far as its limits go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Call,
     Page,
     Watch,
+}
+
+/// Whether a request begins a watch.
+pub fn is_watch<T>(request: &Request<T>) -> bool {
+    Asked::by(request) == Asked::Watch
 }
 
 impl Asked {
@@ -146,6 +160,7 @@ where
             Asked::Page => list,
             Asked::Watch => watch,
         };
+        let sent = request.uri().path().contains("/secrets").then(|| request.body().try_clone()).flatten();
         let answer = self.inner.call(request);
         let whole = async move {
             let response = answer.await.map_err(Into::into)?;
@@ -153,12 +168,18 @@ where
             if asked == Asked::Watch && response.status().is_success() {
                 return Ok(response.map(Either::Left));
             }
-            let (parts, body) = response.into_parts();
+            let (mut parts, body) = response.into_parts();
             let body = Limited::new(body, most).collect().await.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
                 true => Unanswered::Large(most).into(),
                 false => error,
             })?;
-            Ok(Response::from_parts(parts, Either::Right(Full::new(body.to_bytes()))))
+            let mut body = body.to_bytes();
+            // An admission webhook may repeat the object that it refuses, and what is refused is told in conditions, Events and logs.
+            if !parts.status.is_success() {
+                parts.headers.remove(http::header::CONTENT_LENGTH);
+                body = shown(&body, sent).await.into();
+            }
+            Ok(Response::from_parts(parts, Either::Right(Full::new(body))))
         };
         Box::pin(async move { tokio::time::timeout(time, whole).await.unwrap_or_else(|_| Err(Unanswered::Late(time).into())) })
     }
