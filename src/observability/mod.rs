@@ -5,3 +5,4 @@ pub mod listening;
 pub mod logging;
 pub mod metrics;
 pub mod probes;
+pub mod watching;

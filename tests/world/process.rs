@@ -11,6 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use genesys_cloud_simulator::{
@@ -25,7 +26,7 @@ use genesys_oauth_operator::{
 };
 use http_body_util::BodyExt as _;
 use kube::client::Body;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use tracing_subscriber::{
     Registry,
@@ -62,6 +63,12 @@ pub struct Wires {
     pub end: Mutex<Option<(u64, End)>>,
     /// Of which call of the platform the answer is lost.
     pub loss: Mutex<Option<u64>>,
+    /// With which status an admission webhook refuses Secrets, and repeats what it was shown.
+    pub webhook: Mutex<Option<u16>>,
+    /// How often it repeated a secret.
+    pub repeated: AtomicU64,
+    /// Creates of clients that are under way, and the most of them at once.
+    pub creating: (AtomicU64, AtomicU64),
     /// Secrets and tokens that an operator was given.
     secrets: Mutex<Secrets>,
     /// Where one of them went that it must not go.
@@ -81,6 +88,9 @@ impl Wires {
             calls: AtomicU64::new(0),
             end: Mutex::default(),
             loss: Mutex::default(),
+            webhook: Mutex::default(),
+            repeated: AtomicU64::new(0),
+            creating: (AtomicU64::new(0), AtomicU64::new(0)),
             secrets: Mutex::new(secrets),
             leaks: Mutex::default(),
         }
@@ -105,6 +115,22 @@ impl Wires {
     /// The requests that carried a secret where none belongs.
     pub fn leaks(&self) -> Vec<String> {
         self.leaks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a webhook answers that repeats the Secret it refuses, as it came and with its values decoded.
+    fn refusal(&self, uri: &http::Uri, body: &str) -> Option<http::Response<ApiBody>> {
+        let status = (*self.webhook.lock().unwrap_or_else(PoisonError::into_inner))?;
+        // What is only tried holds no credential.
+        let tried = uri.query().is_some_and(|query| query.contains("dryRun"));
+        let secret: Value = serde_json::from_str(body).ok().filter(|_| uri.path().contains("/secrets") && !tried)?;
+        let values = secret["data"].as_object()?.values().filter_map(|value| STANDARD.decode(value.as_str()?).ok());
+        let decoded: Vec<String> = values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect();
+        let message = format!("admission webhook \"policy.example.com\" denied the request: {body} holds {decoded:?}");
+        self.repeated.fetch_add(u64::from(self.tells_a_secret(&message)), Ordering::Relaxed);
+        let told = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": "Invalid", "message": message,
+            "details": { "causes": [{ "reason": "FieldValueInvalid", "message": message, "field": "data" }] } });
+        let body = http_body_util::Full::new(Bytes::from(told.to_string())).boxed_unsync();
+        Some(http::Response::builder().status(status).header("content-type", "application/json").body(body).expect("an answer"))
     }
 
     fn look_for_leaks(&self, place: &str, text: &str) {
@@ -209,6 +235,9 @@ impl Line {
             wires.look_for_leaks(&asked, &format!("{asked} {text}"));
         }
         self.process.pass(&asked, &text).await;
+        if let Some(refusal) = wires.refusal(&parts.uri, &text) {
+            return Ok(refusal);
+        }
         let service = wires.kubernetes.service(User::named(&self.process.user));
         let answer = service.oneshot(http::Request::from_parts(parts, Body::from(body))).await.map_err(|error| lost(&error));
         self.process.unless_ended().await;
@@ -231,9 +260,27 @@ impl tower::Service<http::Request<Body>> for Line {
     }
 }
 
+/// A create of a client that is under way.
+struct Creating<'a>(&'a Wires);
+
+impl<'a> Creating<'a> {
+    fn begin(wires: &'a Wires) -> Self {
+        let (now, most) = &wires.creating;
+        most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Self(wires)
+    }
+}
+
+impl Drop for Creating<'_> {
+    fn drop(&mut self) {
+        self.0.creating.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Transport for Process {
     fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
         let wires = &self.wires;
+        let creates = request.method() == http::Method::POST && request.uri().path() == "/api/v2/oauth/clients";
         let answer = async move {
             let asked = format!("platform {} {}", request.method(), request.uri());
             wires.look_for_leaks(&asked, &asked);
@@ -248,6 +295,7 @@ impl Transport for Process {
             Ok(http::Response::from_parts(parts, body))
         };
         Box::pin(async move {
+            let _under_way = creates.then(|| Creating::begin(wires));
             let result =
                 tokio::time::timeout(limits.timeout, answer).await.unwrap_or_else(|_| Err(TransportError::Lost("timed out".into())));
             let number = wires.calls.fetch_add(1, Ordering::Relaxed) + 1;

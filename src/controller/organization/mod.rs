@@ -31,7 +31,7 @@ use crate::{
 
 /// Runs the controller until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
-    let api: Api<DeserializeGuard<GenesysOrganization>> = Api::all(clients.watches.clone());
+    let api: Api<DeserializeGuard<GenesysOrganization>> = Api::all(context.pulse.watching(&clients.watches, "the organizations"));
     let mut selected = watch::everything();
     if let Some(selector) = &context.settings.organizations {
         selected = selected.labels(selector);
@@ -41,7 +41,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
     let store = controller.store();
     context.metrics.add_organizations(store.clone());
     // The operator's own namespace, metadata only: a corrected credential is seen at once.
-    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(clients.watches.clone(), &context.settings.operator_namespace);
+    let secrets: Api<PartialObjectMeta<Secret>> =
+        Api::namespaced(context.pulse.watching(&clients.watches, "the credentials of organizations"), &context.settings.operator_namespace);
     let by_secret = store.clone();
     let doubting = context.clone();
     let doubts = stream::unfold(doubting, |context| async move {

@@ -35,7 +35,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     let on_error = |object: Arc<GenesysRotationPolicy>, error: &Error, context: Arc<Context>| {
         span(&object).in_scope(|| reconcile::error_policy(&object, error, &context))
     };
-    let controller = watch::controller(watch::of_scope(&clients.watches, &scope), watch::everything(), &context);
+    let watches = context.pulse.watching(&clients.watches, &format!("the rotation policies{scope}"));
+    let controller = watch::controller(watch::of_scope(&watches, &scope), watch::everything(), &context);
     context.metrics.add_policies(controller.store());
     controller
         .with_config(controller::Config::default().concurrency(4))
