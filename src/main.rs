@@ -3,13 +3,18 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use genesys_oauth_operator::{
     api, confinement,
-    observability::logging::{self, LogFormat},
+    observability::{
+        logging::{self, LogFormat},
+        panics,
+        traces::{self, Exporter},
+    },
     run,
     settings::Settings,
 };
@@ -31,6 +36,8 @@ enum Command {
         /// Form of the logs on standard error; their filter is RUST_LOG
         #[arg(long, env = "GENESYS_OAUTH_OPERATOR_LOG_FORMAT", value_enum, default_value_t)]
         log_format: LogFormat,
+        #[command(flatten)]
+        traces: TraceArguments,
     },
     /// Print the CustomResourceDefinitions as YAML
     Crds {
@@ -42,9 +49,20 @@ enum Command {
     Version,
 }
 
+/// How long the last traces may take at the end.
+const LAST_TRACES: Duration = Duration::from_secs(5);
+
+#[derive(Args)]
+struct TraceArguments {
+    /// Where an OpenTelemetry collector takes traces, as OTLP over HTTP, such as http://otel-collector:4318. Default: nowhere
+    #[cfg(feature = "otel")]
+    #[arg(long, env = traces::ENDPOINT_VARIABLE, value_name = "URL")]
+    otlp_endpoint: Option<String>,
+}
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Run { settings, log_format } => start(*settings, log_format),
+        Command::Run { settings, log_format, traces } => start(*settings, log_format, &traces),
         Command::Crds { directory } => crds(directory.as_deref()),
         Command::Version => {
             println!("{}", env!("CARGO_PKG_VERSION"));
@@ -72,11 +90,52 @@ fn crds(directory: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(settings: Settings, log_format: LogFormat) -> anyhow::Result<()> {
-    logging::start(log_format, "info", std::io::stderr)?;
-    confinement::keep_memory_private();
+fn start(settings: Settings, log_format: LogFormat, traces: &TraceArguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async { Ok(run::run(settings, termination()).await?) })
+    runtime.block_on(async {
+        let exporter = traces.exporter(&settings)?;
+        logging::start(log_format, "info", std::io::stderr, exporter.iter().map(Exporter::listener).collect())?;
+        traces.tell();
+        panics::are_logged();
+        confinement::keep_memory_private();
+        // A replica that has lost its lease ends at once: its last traces must not keep it.
+        run::run(settings, termination()).await?;
+        if let Some(exporter) = exporter {
+            exporter.flush(LAST_TRACES).await;
+        }
+        Ok(())
+    })
+}
+
+impl TraceArguments {
+    /// What exports traces, if anybody wants them.
+    #[cfg(feature = "otel")]
+    fn exporter(&self, settings: &Settings) -> anyhow::Result<Option<Exporter>> {
+        // To OpenTelemetry an empty variable is none.
+        let Some(endpoint) = self.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) else { return Ok(None) };
+        let transport = std::sync::Arc::new(genesys_oauth_operator::genesys::HttpTransport::new()?);
+        Ok(Some(Exporter::to(endpoint, &settings.operator_namespace, &settings.pod_name, transport)?))
+    }
+
+    /// Says in the log whether traces are exported.
+    #[cfg(feature = "otel")]
+    fn tell(&self) {
+        if let Some(endpoint) = self.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty()) {
+            tracing::info!(endpoint, "exporting traces");
+        }
+    }
+
+    #[cfg(not(feature = "otel"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    fn tell(&self) {
+        traces::warn_of_a_lost_endpoint();
+    }
+
+    #[cfg(not(feature = "otel"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    fn exporter(&self, _: &Settings) -> anyhow::Result<Option<Exporter>> {
+        Ok(None)
+    }
 }
 
 /// Resolves at SIGTERM or SIGINT.

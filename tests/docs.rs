@@ -239,7 +239,7 @@ fn every_flag_is_told_with_its_variable_and_default() {
     let command = Settings::augment_args(Command::new("run"));
     let settings = read("docs/reference/settings.md");
     let readme = read("README.md");
-    let mut flags = BTreeSet::from(["--log-format".to_owned(), "--directory".to_owned(), "--help".to_owned()]);
+    let mut flags = BTreeSet::from(["--log-format", "--otlp-endpoint", "--directory", "--help"].map(str::to_owned));
     for argument in command.get_arguments() {
         let flag = format!("--{}", argument.get_long().expect("every setting is a flag"));
         let variable = argument.get_env().expect("every setting is a variable").to_string_lossy().into_owned();

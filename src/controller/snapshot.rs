@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::memory::Recollection;
 use crate::{
+    api::GenesysOAuthClientStatus,
     genesys::{OAuthClient, Scan},
     marker::{Marker, Owner},
 };
@@ -143,6 +144,16 @@ impl Snapshot {
         let written = memory.own_write.map(|write| write + window);
         let seen = memory.sights.get(id).map(|sight| sight.believed_from);
         written.max(seen).is_none_or(|from| self.begun() >= from)
+    }
+
+    /// Whether it may show a client older than a process before this one left it, as status tells: a list may lag behind a write for the
+    /// consistency window. `now` is told by both clocks.
+    #[must_use]
+    pub fn may_lag_behind(&self, status: &GenesysOAuthClientStatus, window: Duration, now: (Timestamp, Instant)) -> bool {
+        let age = |since: Timestamp| Duration::try_from(now.0.duration_since(since)).unwrap_or_default();
+        // One that was just created was modified by nobody yet.
+        let written = status.platform_modified_at.max(status.issued_at);
+        written.is_some_and(|written| age(written) < window + now.1.saturating_duration_since(self.begun()))
     }
 
     /// What it tells of a client of an object.

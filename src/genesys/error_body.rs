@@ -30,7 +30,7 @@ fn cut(text: &str, length: usize) -> String {
 }
 
 /// The header `ININ-Correlation-Id`, which every response carries (FORUM 12028).
-pub(super) fn correlation_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn correlation_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get("inin-correlation-id")?.to_str().ok()?;
     Some(cut(id, MAX_WORD)).filter(|id| !id.is_empty())
 }

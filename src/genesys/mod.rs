@@ -39,6 +39,7 @@ pub use credential_error::CredentialError;
 pub use directory::{Directory, Resolved, RoleRequest, Unresolved};
 pub use entities::{Division, IntegrationCredential, Organization, Role, Scope, TokenInfo};
 pub use error::{ApiError, Error, ErrorClass, Operation, STOPPING, minute_after};
+pub(crate) use error_body::correlation_id;
 pub use http_transport::{HttpTransport, SetupError};
 pub use integration_credentials::CredentialNotFound;
 pub use model::{ClientState, EntityRef, GrantType, IssuedClient, OAuthClient, RoleDivision, Unreadable};

@@ -2,7 +2,18 @@
 
 use clap::ValueEnum;
 use tracing::{Level, Span, Subscriber};
-use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, filter_fn},
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+use super::traces;
+
+/// Another one who hears what is logged, by a filter of its own.
+pub type Listener = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// The form of the logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -27,6 +38,9 @@ const QUIET: [(&str, Level); 7] = [
 
 /// Whether a line of this target and level may be printed at all.
 fn may_speak(target: &str, level: Level) -> bool {
+    if target == traces::TARGET {
+        return false;
+    }
     let crate_name = target.split("::").next().unwrap_or_default();
     QUIET.iter().find(|(quiet, _)| *quiet == crate_name).is_none_or(|(_, loudest)| level <= *loudest)
 }
@@ -46,32 +60,48 @@ pub fn of_organization(name: &str) -> Span {
     tracing::error_span!("organization", object = name, organization = name)
 }
 
+/// The span of a scan of an organization's clients. It goes on beside the pass that begins it, and is none of its steps.
+#[must_use]
+pub fn of_scan(organization: &str) -> Span {
+    tracing::error_span!(parent: None, "scan", object = organization, organization)
+}
+
+/// The span of a question after the usage of an organization's client.
+#[must_use]
+pub fn of_usage(organization: &str) -> Span {
+    tracing::error_span!(parent: None, "usage", object = organization, organization)
+}
+
 /// The span of a pass over a rotation policy, whose clients may be of several organizations.
 #[must_use]
 pub fn of_policy(namespace: &str, name: &str) -> Span {
     tracing::error_span!("policy", object = %format_args!("{namespace}/{name}"))
 }
 
-/// Starts logging to a writer, filtered by `RUST_LOG`, or else by `filter`.
+/// Starts logging to a writer, filtered by `RUST_LOG`, or else by `filter`, and to these listeners.
 ///
 /// # Errors
 /// When a logger is installed already.
-pub fn start<W>(format: LogFormat, filter: &str, writer: W) -> Result<(), tracing_subscriber::util::TryInitError>
+pub fn start<W>(format: LogFormat, filter: &str, writer: W, listeners: Vec<Listener>) -> Result<(), tracing_subscriber::util::TryInitError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    subscriber(format, EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter)), writer).try_init()
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
+    subscriber(format, filter, writer, listeners).try_init()
 }
 
-fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
+/// What [`start`] installs for the process.
+pub fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W, mut listeners: Vec<Listener>) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(|line| may_speak(line.target(), *line.level())));
-    match format {
-        LogFormat::Text => Box::new(registry.with(fmt::layer().with_writer(writer).with_ansi(false))),
-        LogFormat::Json => Box::new(registry.with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer))),
-    }
+    // Filters of this layer alone: a log that is told less must not make the others deaf.
+    let filter = filter.and(filter_fn(|line| may_speak(line.target(), *line.level())));
+    listeners.push(match format {
+        LogFormat::Text => fmt::layer().with_writer(writer).with_ansi(false).with_filter(filter).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer).with_filter(filter).boxed(),
+    });
+    tracing_subscriber::registry().with(listeners)
 }
 
 #[cfg(test)]
@@ -90,6 +120,7 @@ mod tests {
         assert!(!may_speak("kube_client::client", Level::WARN) && may_speak("kube_client::client", Level::ERROR));
         assert!(!may_speak("hyper::proto", Level::TRACE) && may_speak("hyper::proto", Level::WARN));
         assert!(may_speak("genesys_oauth_operator::controller", Level::TRACE) && may_speak("audit", Level::INFO));
+        assert!(!may_speak(traces::TARGET, Level::ERROR), "spans of traces are no lines' business");
         assert!(may_speak("hyperlocal", Level::TRACE), "whole names alone count");
     }
 
@@ -113,7 +144,7 @@ mod tests {
         for filter in ["info", "warn,audit=info", "error,audit=debug"] {
             let kept = Kept::default();
             let writer = kept.clone();
-            let subscriber = subscriber(LogFormat::Json, EnvFilter::new(filter), move || writer.clone());
+            let subscriber = subscriber(LogFormat::Json, EnvFilter::new(filter), move || writer.clone(), vec![]);
             tracing::subscriber::with_default(subscriber, || {
                 let tell = || tracing::info!(target: "audit", answer = 42, "told");
                 of_client("team-a", "billing", "acme").in_scope(|| tracing::error_span!("step", reason = "create").in_scope(tell));

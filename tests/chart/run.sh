@@ -33,6 +33,21 @@ wrong() { # VERSION FILE...
     "$validator/bin/kubernetes-validate" --kubernetes-version "$1" --strict --quiet "${@:2}" 2>&1 | grep --invert-match 'monitoring.coreos.com/v1' || true
 }
 
+# The objects among the values whose keys the schema names, each with a dot behind it; of a list, its first element.
+levels=$(python3 - "$chart/values.schema.json" <<'END'
+import json, sys
+def walk(path, schema):
+    for name, below in schema.get("properties", {}).items():
+        while below.get("type") == "array":
+            name, below = f"{name}[0]", below.get("items", {})
+        if below.get("additionalProperties") is False:
+            print(f"{path}{name}.")
+        walk(f"{path}{name}.", below)
+walk("", json.load(open(sys.argv[1])))
+END
+)
+[[ $(wc -w <<<"$levels") -ge 15 ]] || fail "the levels of the values were not found: $levels"
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for helm in helm3 helm4; do
@@ -52,7 +67,19 @@ whole, spec = (open(path).read() for path in sys.argv[1:])
 sys.exit(0 if spec in whole else 1)
 END
     done
-    if render "$helm" --set watchNamespace=oops >"$work/refused" 2>&1; then fail "$helm takes a value that does not exist"; fi
+    # A misspelt value, on every level; tests/chart/values.rs says which levels there are.
+    for level in '' $levels; do
+        if render "$helm" --set "${level}misspelt=1" >"$work/refused" 2>&1; then fail "$helm takes ${level}misspelt, a value that does not exist"; fi
+        grep -q misspelt "$work/refused" || fail "$helm refuses ${level}misspelt for another reason" "$(cat "$work/refused")"
+    done
+    if render "$helm" --set networkPolicy.enabled=true,serviceMonitor.enabled=true >"$work/refused" 2>&1; then
+        fail "$helm lets a NetworkPolicy keep Prometheus from the metrics"
+    fi
+    for port in http://[fd00::1]=80 https://collector/otlp=443 http://[fd00::1]:4318/=4318; do
+        render "$helm" --set networkPolicy.enabled=true --set "tracing.otlpEndpoint=${port%=*}" | plain >"$work/port"
+        grep -A 50 'policyTypes' "$work/port" | grep -q "^ *- port: ${port##*=}\$" || fail "$helm: the NetworkPolicy does not let traces out to ${port%=*}"
+    done
+    if render "$helm" --set tracing.otlpEndpoint=collector:4318 >"$work/refused" 2>&1; then fail "$helm takes an endpoint that is no URL"; fi
     if render "$helm" --set replicas=9 >"$work/refused" 2>&1; then fail "$helm takes nine replicas"; fi
 done
 for values in "$golden"/*.values.yaml; do

@@ -8,8 +8,8 @@ use genesys_oauth_operator::{
     controller::{
         memory::Memory,
         organization::{
+            findings::findings,
             inventory::{Books, View},
-            survey::findings,
         },
         snapshot::{Sight, Snapshot},
     },

@@ -19,6 +19,9 @@ mod budget_limits;
 mod budget_queue;
 mod canary;
 mod canary_kubernetes;
+#[cfg(feature = "otel")]
+#[path = "../traces/collector.rs"]
+mod collector;
 mod crash;
 mod determinism;
 mod drift;
@@ -37,6 +40,7 @@ mod losses;
 mod malformed;
 mod metrics;
 mod mishaps;
+mod moments;
 mod objects;
 mod places;
 mod policies;
@@ -56,6 +60,8 @@ mod rotation_workload;
 mod scenario;
 mod stopping;
 mod stories;
+#[cfg(feature = "otel")]
+mod traces;
 mod turnstile;
 mod unused;
 mod watch_faults;

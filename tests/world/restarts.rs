@@ -58,6 +58,29 @@ fn a_list_that_lags_behind_the_last_write_of_the_process_before_is_no_drift() {
 }
 
 #[test]
+fn a_list_that_lags_behind_the_creates_of_the_process_before_holds_nobody() {
+    let lags = |settings: &mut genesys_cloud_simulator::Settings| settings.list_propagation_milliseconds = 50_000;
+    once(Plan::new(250).platform(lags).with_events(), async |world| {
+        let names: Vec<String> = (0..8).map(|number| format!("client-{number}")).collect();
+        for name in &names {
+            world.declare(name, &json!({}));
+        }
+        for name in &names {
+            world.until("its client", |world| world.status(name)["clientId"].is_string().then_some(())).await;
+        }
+        world.kill();
+        world.start();
+        minutes(30).await;
+        for name in &names {
+            world.settles(name).await;
+        }
+        let told: Vec<_> = world.list("events").into_iter().filter(|event| event["reason"] == "ClientMissing").collect();
+        assert!(told.is_empty(), "clients that a list does not show yet are told to be gone: {told:#?}");
+        assert_eq!(calls(world, Operation::CreateClient), names.len(), "each was created once");
+    });
+}
+
+#[test]
 fn a_process_that_begins_after_no_change_verifies_nothing() {
     once(222, async |world| {
         settled(world, "billing", &json!({})).await;

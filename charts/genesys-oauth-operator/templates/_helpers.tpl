@@ -39,6 +39,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* The port of a URL: the one that it names, or that of its scheme. */}}
+{{- define "operator.portOf" -}}
+{{- $named := regexFind ":[0-9]+$" (urlParse .).host -}}
+{{- if $named -}}
+{{- trimPrefix ":" $named -}}
+{{- else if hasPrefix "https:" . -}}
+443
+{{- else -}}
+80
+{{- end -}}
+{{- end -}}
+
 {{/* What the operator does to objects of a namespace. Secrets are listed and watched only where it is told to look. */}}
 {{- define "operator.rules" -}}
 - apiGroups: [oauth.genesys-operator.io]

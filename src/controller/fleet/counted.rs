@@ -10,7 +10,7 @@ use kube::Resource;
 use crate::api::{GenesysOrganization, GenesysRotationPolicy, fleet::FleetStatus, inventory::Inventory};
 
 /// A kind whose status counts the clients that follow it.
-pub trait Counted: Resource + Clone + PartialEq {
+pub trait Counted: Resource<DynamicType = ()> + Clone + PartialEq {
     /// The part of its status that does.
     fn fleet(&mut self) -> Option<&mut FleetStatus>;
 

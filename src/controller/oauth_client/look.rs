@@ -1,10 +1,6 @@
 //! Looks at the snapshot of the organization for one object (may wait for a scan that a person asks for): what is new, and how it differs from spec. Changes nothing.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use kube::ResourceExt as _;
-use tokio::time::Instant;
 
 use super::{
     drift::{self, Names},
@@ -50,7 +46,8 @@ pub async fn at_snapshot(
         // A read found it gone, or in the way, after the scan was begun.
         seen.listed = Listed::NotTold;
     }
-    if !seen.memory.sights.contains_key(id) && is_late(snapshot.begun(), seen, status) {
+    let now = (seen.now, seen.instant);
+    if !seen.memory.sights.contains_key(id) && snapshot.may_lag_behind(status, seen.times.window, now) {
         seen.listed = Listed::NotTold;
     }
     let Listed::Present(_, sight) = &seen.listed else { return Ok(()) };
@@ -69,12 +66,6 @@ pub async fn at_snapshot(
         memory.clone()
     });
     Ok(())
-}
-
-/// Whether a scan may show the client older than a process before this one saw it: a list may lag behind a write for the consistency window.
-fn is_late(begun: Instant, seen: &Observation, status: &GenesysOAuthClientStatus) -> bool {
-    let age = |since: Timestamp| Duration::try_from(seen.now.duration_since(since)).unwrap_or_default();
-    status.platform_modified_at.is_some_and(|modified| age(modified) < seen.times.window + seen.instant.saturating_duration_since(begun))
 }
 
 /// Whether the snapshot shows the published client otherwise than a pass saw it last.

@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::controller::Action};
+use tracing::Instrument as _;
 
 use super::{
     class::{Purpose, Shown, at_the_gate},
@@ -20,7 +21,7 @@ use crate::{
         sessions::Standing,
     },
     genesys::{Class, Work},
-    observability::metrics::passes::Controller,
+    observability::{metrics::passes::Controller, traces},
 };
 
 /// How long a pass waits before it is worth a word.
@@ -44,11 +45,14 @@ pub async fn in_turn(
         Err(Kept::Closed) => Err(Closed),
         Err(Kept::Outside(mut outside)) => {
             let ahead = outside.ahead;
-            tokio::select! {
-                biased;
-                place = &mut outside => place,
-                () = announce(&object, &context, &work, purpose, ahead) => until_let_in(outside, &context, work, &latest).await,
-            }
+            let wait = async {
+                tokio::select! {
+                    biased;
+                    place = &mut outside => place,
+                    () = announce(&object, &context, &work, purpose, ahead) => until_let_in(outside, &context, work, &latest).await,
+                }
+            };
+            wait.instrument(traces::of_wait()).await
         }
     };
     let object = latest().unwrap_or(object);

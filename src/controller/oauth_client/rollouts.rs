@@ -16,6 +16,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tracing::Instrument as _;
 
 use self::progress::Workload;
 use super::pass::Pass;
@@ -26,6 +27,7 @@ use crate::{
         oauth_client::{RolloutKind, RolloutTarget},
     },
     controller::error::{During as _, Error, is_conflict},
+    observability::traces,
     settings::RolloutTargets,
 };
 
@@ -195,7 +197,8 @@ where
         "spec": {"template": {"metadata": {"annotations": {annotation: revision.to_string()}}}},
     });
     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    workloads::<K>(pass).patch(&target.name, &parameters, &Patch::Merge(patch)).await.map(drop)
+    let span = traces::of_write(&K::kind(&()), "restart");
+    workloads::<K>(pass).patch(&target.name, &parameters, &Patch::Merge(patch)).instrument(span).await.map(drop)
 }
 
 fn workloads<K>(pass: &Pass<'_>) -> Api<K>

@@ -2,12 +2,14 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use tracing::Instrument as _;
 
 use crate::{
     controller::{
         error::{During as _, Error, is_conflict},
         kubernetes::{dry_run_params, post_params},
     },
+    observability::traces,
     secret,
 };
 
@@ -47,10 +49,17 @@ pub async fn write(
         Attempt::DryRun => dry_run_params(),
         Attempt::Real => post_params(),
     };
+    let span = || {
+        let what = match attempt {
+            Attempt::DryRun => "dry run",
+            Attempt::Real => "credential",
+        };
+        traces::of_write("Secret", what)
+    };
     for _ in 0..TRIES {
         let live = api.get_opt(name).await.during("reading the Secret before writing it")?;
         let result = match &live {
-            None => api.create(&parameters, &build(None)).await.map(|_| Written::Created),
+            None => api.create(&parameters, &build(None)).instrument(span()).await.map(|_| Written::Created),
             Some(live) => {
                 let found = revision_in(live).map_err(|detail| Error::ForeignSecret { name: name.into(), detail })?;
                 if found > revision {
@@ -60,7 +69,7 @@ pub async fn write(
                 if secret::same(live, &wished) {
                     return Ok(Written::AsItWas);
                 }
-                api.replace(name, &parameters, &wished).await.map(|_| Written::Replaced)
+                api.replace(name, &parameters, &wished).instrument(span()).await.map(|_| Written::Replaced)
             }
         };
         match result {

@@ -1,6 +1,7 @@
 //! The controller of `GenesysOrganization`: wires watches to passes, keeps the sessions. Decides nothing.
 
 pub mod defaults;
+pub mod findings;
 pub mod inventory;
 pub mod pin;
 pub mod preflight;

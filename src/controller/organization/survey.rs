@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::{
+    findings::findings,
     inventory::{self, Books, View},
     status::Verdict,
     usage_survey,
@@ -27,12 +28,13 @@ use crate::{
     controller::{
         context::Context,
         fleet::followers::GATHER,
-        memory::{Memory, Recollection, pause},
+        memory::pause,
         oauth_client::moments::HANDED_OVER,
         sessions::{Session, Standing},
         snapshot::Snapshot,
     },
     genesys::{self, ErrorClass, Scan},
+    observability::logging,
 };
 
 /// So many clients gone in one scan are no accident of a single one.
@@ -240,13 +242,14 @@ pub fn advance(context: &Arc<Context>, object: &GenesysOrganization, session: &A
 
 /// Scans on a task of its own: the organization's other business goes on meanwhile.
 fn scan(context: Arc<Context>, session: Arc<Session>, name: String, earliest: Instant) {
+    let span = logging::of_scan(&name);
     let work = async move {
         let result = session.scanner.begun_at_or_after(earliest).await;
         let wait = result.map(drop).map_err(|error| failed(&context, &session, &name, &error));
         session.survey.ended(wait, Instant::now());
         context.sessions.surveyed();
     };
-    tokio::spawn(work.in_current_span());
+    tokio::spawn(work.instrument(span));
 }
 
 fn failed(context: &Context, session: &Session, name: &str, error: &genesys::Error) -> Duration {
@@ -292,71 +295,6 @@ fn compare(context: &Context, object: &GenesysOrganization, session: &Session, s
     drop(state);
     let taken = begun.elapsed();
     tracing::debug!(clients = snapshot.scan.clients.len(), objects = objects.len(), woken = progress.wake.len(), ?taken, "compared a scan");
-}
-
-/// What a comparison found.
-#[derive(Debug)]
-pub struct Findings {
-    /// The objects that are to be looked at, by namespace and name.
-    pub wake: Vec<ObjectRef<GenesysOAuthClient>>,
-    /// The uids of objects whose client is gone.
-    pub gone: BTreeSet<String>,
-    /// How many objects have a client.
-    pub managed: usize,
-    /// All clients of the organization.
-    pub inventory: Inventory,
-}
-
-/// Compares the books of an organization with what this process remembers. The first comparison of a session wakes nobody without a memory.
-#[must_use]
-pub fn findings(books: &Books<'_>, memory: &Memory, window: Duration, first: bool) -> Findings {
-    let (mut gone, mut managed, mut wake) = (BTreeSet::new(), 0, BTreeSet::new());
-    for client in books.objects {
-        let (Some(uid), Some(id)) = (&client.metadata.uid, client.status.as_ref().and_then(|status| status.client_id.as_ref())) else {
-            continue;
-        };
-        if client.metadata.deletion_timestamp.is_some() {
-            continue;
-        }
-        managed += 1;
-        let (concerned, missed) = memory.look(uid, |memory| {
-            (concerns(books.snapshot, memory, id, window, first), memory.is_some_and(|memory| memory.missing_since.is_some()))
-        });
-        // What a read missed later than the scan did is gone all the same.
-        if books.snapshot.get(id).is_none() && (missed || concerned != Concern::NotTold) {
-            gone.insert(uid.clone());
-        }
-        if concerned == Concern::Wakes {
-            wake.insert((client.metadata.namespace.clone().unwrap_or_default(), client.metadata.name.clone().unwrap_or_default()));
-        }
-    }
-    let wake = wake.into_iter().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)).collect();
-    Findings { wake, gone, managed, inventory: inventory::take(books) }
-}
-
-/// What a snapshot is to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Concern {
-    /// It is older than what this process knows.
-    NotTold,
-    /// The client is as a pass saw it last.
-    Rests,
-    /// It is not.
-    Wakes,
-}
-
-fn concerns(snapshot: &Snapshot, memory: Option<&Recollection>, id: &str, window: Duration, first: bool) -> Concern {
-    let Some(memory) = memory else { return if first { Concern::Rests } else { Concern::Wakes } };
-    if !snapshot.counts(memory, id, window) {
-        return Concern::NotTold;
-    }
-    let shown = snapshot.get(id).map(|(_, print)| print);
-    match memory.sights.get(id) {
-        Some(sight) if sight.print == shown => Concern::Rests,
-        // When a session opens, every object is looked at anyway.
-        None if first => Concern::Rests,
-        _ => Concern::Wakes,
-    }
 }
 
 /// What the worker of an organization that works has found, noted in its status.

@@ -25,6 +25,7 @@ use crate::{
         sessions::{Session, Standing},
     },
     genesys::{self, Class, ErrorClass, Work},
+    observability::logging,
 };
 
 /// At most one client is asked after in such a time.
@@ -109,7 +110,7 @@ pub fn look(context: &Arc<Context>, object: &GenesysOrganization, session: &Arc<
     if state.wanted && !state.walks && state.answers.next(&state.subjects, Instant::now()).is_some() {
         state.walks = true;
         drop(state);
-        tokio::spawn(walk(context.clone(), session.clone(), name, survey).in_current_span());
+        tokio::spawn(walk(context.clone(), session.clone(), name, survey));
     }
 }
 
@@ -124,8 +125,8 @@ async fn walk(context: Arc<Context>, session: Arc<Session>, name: String, survey
             Step::End => break,
             Step::Wait => {}
             Step::Ask(id, days) => {
-                let asked = ask(&session, &context, &id, days).await;
-                note(&survey, &id, days, asked);
+                let question = async { note(&survey, &id, days, ask(&session, &context, &id, days).await) };
+                question.instrument(logging::of_usage(&name)).await;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Counts the calls that go to an organization's platform, between the client and the network. It must not look into a body or a header.
+//! Counts the calls that go to an organization's platform, between the client and the network, and gives each its span. It must not look into a body or a header.
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +9,12 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
-use crate::genesys::{Limits, Operation, Transport, TransportError};
+use crate::{
+    genesys::{Limits, Operation, Transport, TransportError},
+    observability::traces,
+};
 
 /// The outcomes of a call.
 pub const OUTCOMES: [&str; 7] = ["Succeeded", "Refused", "Throttled", "Failed", "Lost", "NotSent", "Withheld"];
@@ -63,7 +67,7 @@ impl Calls {
     #[must_use]
     pub fn counted(&self, organization: &str, inner: Arc<dyn Transport>) -> Arc<dyn Transport> {
         let tally = Arc::clone(self.lock().entry(organization.to_owned()).or_default());
-        Arc::new(Counted { inner, tally })
+        Arc::new(Counted { inner, tally, organization: organization.to_owned() })
     }
 
     /// Forgets an organization that is gone.
@@ -83,21 +87,25 @@ impl Calls {
 struct Counted {
     inner: Arc<dyn Transport>,
     tally: Arc<Tally>,
+    organization: String,
 }
 
 impl Transport for Counted {
     fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
         // The client names each request that it makes.
-        let operation = request.extensions().get::<Operation>().copied();
-        Box::pin(async move {
+        let Some(operation) = request.extensions().get::<Operation>().copied() else { return self.inner.send(request, limits) };
+        let span = traces::of_call(&self.organization, operation, &request);
+        let told = span.clone();
+        let counted = async move {
             let begun = Instant::now();
             let answer = self.inner.send(request, limits).await;
-            if let Some(operation) = operation {
-                *self.tally.lock().entry((operation, outcome(&answer))).or_default() += 1;
-                self.tally.durations.observe(begun.elapsed().as_secs_f64());
-            }
+            let outcome = outcome(&answer);
+            traces::answered(&told, outcome, &answer);
+            *self.tally.lock().entry((operation, outcome)).or_default() += 1;
+            self.tally.durations.observe(begun.elapsed().as_secs_f64());
             answer
-        })
+        };
+        Box::pin(counted.instrument(span))
     }
 }
 

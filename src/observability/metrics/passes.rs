@@ -11,6 +11,7 @@ use crate::{
         oauth_client::rotation_status::{LastRotation, RotationResult, RotationStep, Trigger},
     },
     controller::error::Error,
+    observability::traces,
 };
 
 /// The bounds of how long a pass takes, in seconds: one may wait for the budget for ten minutes.
@@ -114,10 +115,12 @@ fn end_of(result: RotationResult, trigger: Trigger) -> Labels {
 }
 
 impl Passes {
-    /// Runs a pass, and counts how long it took and how it ended.
+    /// Runs a pass, counts how long it took and how it ended, and tells its span.
     pub async fn timed<T>(&self, controller: Controller, pass: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let begun = Instant::now();
+        traces::pass_begins(controller);
         let result = pass.await;
+        traces::pass_ended(result.as_ref().err());
         self.note(controller, begun.elapsed(), result.as_ref().err());
         result
     }

@@ -123,7 +123,7 @@ fn situation(name: &str) -> (Moment, Facts) {
     }
 }
 
-/// The table is a file, because `tests/gitops.rs` reads its last columns.
+/// The table is a file, because `tests/gitops` reads its last columns.
 #[test]
 fn golden_table() {
     let table = include_str!("../../../../tests/gitops/moments.txt");

@@ -2,8 +2,7 @@
 //! must not skip a block: what cannot be run is no `sh` block.
 //!
 //! The README's tour is of the built demo, and runs against it. Each other page gets a control plane of its own, because pages use
-//! the same names. But for the tutorial, whose reader is an administrator, the operator runs with the account and the rights of the
-//! chart and no others.
+//! the same names. The operator runs with the account and the rights of the chart and no others.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,15 +16,18 @@ use e2e_support::account::{self, Install};
 use e2e_support::api::Api;
 use e2e_support::control_plane::ControlPlane;
 use e2e_support::demo::Demo;
-use e2e_support::harness::Harness;
+use e2e_support::harness::{Harness, PATIENCE};
 use e2e_support::kubectl::Kubectl;
 use e2e_support::operator::{Operator, Setup, Timing};
 use e2e_support::process::tail;
 use e2e_support::reaper::Reaper;
 use e2e_support::runner::Scenario;
 use e2e_support::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET, Simulator, quick_settings};
+use e2e_support::wait::until;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
+
+use crate::troubles;
 
 /// How many pages run at once: each has an API server of its own.
 static AT_ONCE: Semaphore = Semaphore::const_new(2);
@@ -39,7 +41,7 @@ const TOUR: &str = "README.md";
 const TUTORIAL: &str = "docs/tutorial.md";
 /// The page whose reader has allowed the operator to restart workloads.
 const RESTARTS: &str = "docs/how-to/restart-workloads.md";
-/// Pages that only look at what every world has: one world serves them all.
+/// Pages that only look: one world serves them all, in which what many of them are for has happened.
 const RUNBOOKS: &str = "docs/runbooks/";
 /// Stands before the output of each block.
 const MARK: &str = "\u{1}block ";
@@ -197,11 +199,10 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
         pod: "operator".to_owned(),
         lease: None,
     };
-    let kubeconfig = if page == TUTORIAL { plane.kubeconfig.clone() } else { limited(harness, &plane, &kubectl, folder).await? };
-    let _operator = Operator::start(environment, &setup, &kubeconfig, &folder.join("operator.log"), reaper).await?;
-    if page != TUTORIAL {
-        examples(harness, &kubectl).await.context("applying the examples")?;
-    }
+    let started = async {
+        let kubeconfig = limited(harness, &plane, folder).await?;
+        Operator::start(environment, &setup, &kubeconfig, &folder.join("operator.log"), reaper).await
+    };
     let wanted = blocks(&text(&environment.path("."), page)?);
     work(harness, folder)?;
     let variables = [
@@ -210,19 +211,33 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
         ("GENESYS_CLIENT_ID", OPERATOR_CLIENT.to_owned()),
         ("GENESYS_CLIENT_SECRET", OPERATOR_SECRET.to_owned()),
     ];
-    let output = shell(harness, &plane.kubectl, &variables, folder, reaper, &wanted).await?;
+    let told = shell(harness, &plane.kubectl, &variables, folder, reaper, &wanted);
+    let (_operator, output) = if page == TUTORIAL {
+        // The reader makes the operator's namespace, and then starts it.
+        tokio::try_join!(started, told)?
+    } else {
+        kubectl.ok(&["create", "namespace", OPERATOR_NAMESPACE]).await?;
+        let operator = started.await?;
+        examples(harness, &kubectl).await.context("applying the examples")?;
+        if page == RUNBOOKS {
+            troubles::plant(&kubectl, &simulator).await.context("making troubles")?;
+        }
+        (operator, told.await?)
+    };
     judge(page, &wanted, &output)?;
     let refused = plane.audit.read()?.refused;
     ensure!(refused.is_empty(), "the operator asked for what the chart does not grant: {refused:#?}");
     Ok(())
 }
 
-/// A kubeconfig of the account that the chart makes, with its rights and no others.
-async fn limited(harness: &Harness, plane: &ControlPlane, kubectl: &Kubectl, folder: &Path) -> Result<PathBuf> {
-    kubectl.ok(&["create", "namespace", OPERATOR_NAMESPACE]).await?;
+/// A kubeconfig of the account that the chart makes, with its rights and no others, when its namespace is there.
+async fn limited(harness: &Harness, plane: &ControlPlane, folder: &Path) -> Result<PathBuf> {
+    let api = Api::new(plane)?;
+    let namespace = format!("/api/v1/namespaces/{OPERATOR_NAMESPACE}");
+    until("the operator's namespace", PATIENCE, || async { Ok(api.get(&namespace).await?.ok_or("there is none")) }).await?;
     // A page that needs more gives it.
     let install = Install { release: OPERATOR_NAMESPACE, namespace: OPERATOR_NAMESPACE, watch: None, rollout_targets: "forbidden" };
-    let token = account::token(&harness.environment, &harness.helm, &Api::new(plane)?, install).await?;
+    let token = account::token(&harness.environment, &harness.helm, &api, install).await?;
     let file = folder.join("kubeconfig-operator");
     account::write_kubeconfig(&file, &plane.server, Some(&plane.authority), &token)?;
     Ok(file)

@@ -16,9 +16,11 @@ mod flows;
 mod harness_itself;
 mod install;
 mod namespaces;
+mod overlays;
 mod replicas;
 mod secrets;
 mod story;
+mod troubles;
 mod two_operators;
 
 use std::process::ExitCode;
@@ -73,6 +75,7 @@ fn scenarios() -> Vec<Scenario> {
         harness_itself::scenarios(),
         story::scenarios(),
         namespaces::scenarios(),
+        overlays::scenarios(),
         flows::scenarios(),
         bad_input::scenarios(),
         install::scenarios(),

@@ -1,5 +1,10 @@
 //! The chart as the golden files hold it: its rights are the documented ones, its pods are restricted, its flags exist. Renders nothing; `tests/chart/run.sh` does.
 
+mod annotations;
+mod commands;
+mod pods;
+mod values;
+
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use genesys_oauth_operator::settings::Settings;
@@ -118,4 +123,40 @@ fn the_definitions_in_the_chart_are_those_of_crds() {
         let copy = read(&format!("charts/genesys-oauth-operator/files/crds/{name}"));
         assert!(copy == read(&format!("crds/{name}")), "{name}: run make generate");
     }
+}
+
+#[test]
+fn a_network_policy_lets_in_probes_and_those_who_may_read_the_metrics() {
+    let chart = golden("namespaces");
+    let policy = named(&chart, "NetworkPolicy", "genesys-oauth-operator");
+    let ports = |rule: &Value| rule["ports"].as_array().into_iter().flatten().filter_map(|port| port["port"].as_u64()).collect::<Vec<_>>();
+    let ingress: Vec<(Vec<u64>, bool)> =
+        policy["spec"]["ingress"].as_array().expect("rules").iter().map(|rule| (ports(rule), rule["from"].is_array())).collect();
+    // A kubelet asks from an address that no selector names.
+    assert_eq!(ingress, [(vec![8081], false), (vec![8080], true)]);
+    let selected = &policy["spec"]["podSelector"]["matchLabels"];
+    let labels = &named(&chart, "Deployment", "genesys-oauth-operator")["spec"]["template"]["metadata"]["labels"];
+    for (label, value) in selected.as_object().expect("labels") {
+        assert_eq!(&labels[label], value, "the policy selects other pods");
+    }
+    assert!(named(&chart, "ServiceAccount", "genesys-oauth-operator")["automountServiceAccountToken"] == false);
+}
+
+#[test]
+fn replicas_keep_off_one_node_and_leave_together_never() {
+    let (one, two) = (golden("cluster"), golden("namespaces"));
+    let spread = |chart: &[Value]| {
+        named(chart, "Deployment", "genesys-oauth-operator")["spec"]["template"]["spec"]["topologySpreadConstraints"].clone()
+    };
+    assert!(spread(&one).is_null());
+    let [constraint] = spread(&two).as_array().cloned().expect("a constraint").try_into().expect("one");
+    // On a single node they must start all the same.
+    assert_eq!(
+        (constraint["topologyKey"].as_str(), constraint["whenUnsatisfiable"].as_str()),
+        (Some("kubernetes.io/hostname"), Some("ScheduleAnyway"))
+    );
+    let labels = &named(&two, "Deployment", "genesys-oauth-operator")["spec"]["selector"]["matchLabels"];
+    assert_eq!(&constraint["labelSelector"]["matchLabels"], labels);
+    let budget = named(&two, "PodDisruptionBudget", "genesys-oauth-operator");
+    assert_eq!((&budget["spec"]["selector"]["matchLabels"], &budget["spec"]["maxUnavailable"]), (labels, &1.into()));
 }

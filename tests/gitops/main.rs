@@ -1,5 +1,9 @@
 //! What GitOps tools make of a client at every moment of `tests/gitops/moments.txt`: kstatus' rules, Argo CD's Lua and Flux's CEL, read from the
-//! examples that users copy. Runs no cluster; that the operator shows those conditions is held by its own golden test.
+//! examples that users copy. Runs no cluster; that the operator shows those conditions is held by its own golden test, and `golden` has objects
+//! as it wrote them.
+
+mod examples;
+mod golden;
 
 use std::{fs, path::Path};
 
