@@ -6,5 +6,5 @@ pub mod logging;
 pub mod metrics;
 pub mod panics;
 pub mod probes;
-pub mod watching;
 pub mod traces;
+pub mod watching;
