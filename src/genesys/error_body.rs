@@ -9,15 +9,12 @@ use serde_json::Value;
 
 use super::error::{ApiError, Error, Operation};
 use super::model::text;
+use crate::redaction::withheld;
 
 /// The most characters of a message that are kept.
 const MAX_TEXT: usize = 256;
 /// The most characters of a code, a permission or a correlation id that are kept.
 const MAX_WORD: usize = 128;
-/// What stands for a word that may be a secret.
-const WITHHELD: &str = "[withheld]";
-/// From this length on a word may be a secret: the platform's have 43 characters.
-const SHORTEST_SECRET: usize = 32;
 /// The most permissions that are kept of one message.
 const MAX_PERMISSIONS: usize = 20;
 /// The longest wait that is believed; the SDKs give up over 180 s (COMMON).
@@ -30,24 +27,6 @@ pub(super) fn clean(text: &str) -> String {
 
 fn cut(text: &str, length: usize) -> String {
     withheld(text).chars().filter(|c| !c.is_control()).take(length).collect()
-}
-
-/// The text with a mark in place of what may be a secret: an answer may repeat what was sent.
-fn withheld(text: &str) -> String {
-    let of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/');
-    let mut shown = String::with_capacity(text.len());
-    for piece in text.split_inclusive(|c| !of_word(c)) {
-        let word = piece.trim_end_matches(|c| !of_word(c));
-        shown.push_str(if looks_secret(word) { WITHHELD } else { word });
-        shown.push_str(&piece[word.len()..]);
-    }
-    shown
-}
-
-/// Long, and with letters of both cases: no id, permission or scope of the platform is that, and every secret and token.
-fn looks_secret(word: &str) -> bool {
-    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
-    word.len() >= SHORTEST_SECRET && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
 /// The header `ININ-Correlation-Id`, which every response carries (FORUM 12028).
