@@ -39,7 +39,7 @@ fn a_panic_is_told_with_its_place_and_object_and_without_a_secret() {
     let panics: [&dyn Fn(); 4] = [
         &|| panic!("words of the source"),
         &|| panic!("the answer was {held}"),
-        &|| drop(held.parse::<u64>().map_err(|_| held.as_bytes()).unwrap()),
+        &|| assert_eq!(held.parse::<u64>().map_err(|_| held.as_bytes()).unwrap(), 0),
         &|| std::panic::panic_any(held.clone()),
     ];
     let told_of = |panic: &dyn Fn()| {
