@@ -23,8 +23,10 @@
 //! | [`rotation`] | the dates of rotations, windows, failures in a row | do I/O, read a clock |
 //! | [`controller`] | one folder a kind; the file list is the algorithm | speak HTTP itself |
 //! | [`lease`] | who of several replicas works | promise that nobody else does |
+//! | [`redaction`] | what others say, without secrets | keep a secret |
 //! | [`observability`] | logs, Events, metrics, probes | hold a secret |
 //! | [`confinement`] | no core dumps, no reader of this process's memory | fail a start |
+//! | [`connection`] | the clients of the Kubernetes API, and the end of every answer | ask for anything |
 //! | [`settings`], [`run`] | flags; putting it together | decide |
 //!
 //! # Invariants
@@ -39,12 +41,14 @@
 
 pub mod api;
 pub mod confinement;
+pub mod connection;
 pub mod controller;
 pub mod genesys;
 pub mod keys;
 pub mod lease;
 pub mod marker;
 pub mod observability;
+pub mod redaction;
 pub mod rotation;
 pub mod run;
 pub mod secret;

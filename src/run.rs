@@ -1,12 +1,13 @@
 //! Puts a running operator together: from its settings alone, or from parts that a test or a demo brings. Decides nothing.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use futures::FutureExt as _;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
 use kube::{Api, Client, Config, ResourceExt as _};
 
 use crate::{
+    connection,
     controller::{
         self, Clients,
         context::{Chance, Context, SystemChance},
@@ -26,9 +27,6 @@ use crate::{
     },
     settings::{LeaderElection, Settings},
 };
-
-/// How long a call of the Kubernetes API may take; the libraries set no limit of their own.
-const KUBERNETES_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why the operator could not start.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +79,7 @@ impl Parts {
     /// The parts of a program: a cluster, the network, the machine's clock and random numbers.
     pub fn of_machine(cluster: Config, settings: Settings) -> Result<Self, StartError> {
         Ok(Self {
-            clients: clients(cluster)?,
+            clients: connection::clients(cluster, connection::Limits::default())?,
             transport: Arc::new(HttpTransport::new()?),
             chance: Arc::new(SystemChance),
             audience: Audience::Cluster,
@@ -89,16 +87,6 @@ impl Parts {
             metrics: Metrics::default(),
         })
     }
-}
-
-/// The two clients: calls have a deadline and are never repeated by the library; watches are, and have a deadline of their own.
-pub fn clients(cluster: Config) -> Result<Clients, kube::Error> {
-    let watches = cluster;
-    let mut calls = watches.clone();
-    calls.read_timeout = Some(KUBERNETES_TIMEOUT);
-    calls.write_timeout = Some(KUBERNETES_TIMEOUT);
-    calls.default_retry = false;
-    Ok(Clients { calls: Client::try_from(calls)?, watches: Client::try_from(watches)? })
 }
 
 /// Runs the operator of a program until `shutdown` resolves.
@@ -129,11 +117,7 @@ pub async fn operate(parts: Parts, shutdown: impl Future<Output = ()> + Send + '
         return work(parts, nonce, Tenure::unlimited(), shutdown).await;
     }
     let mut keeper = keeper(&parts, &nonce)?;
-    let tenure = tokio::select! {
-        biased;
-        () = shutdown.clone() => return Ok(()),
-        tenure = keeper.acquire() => tenure,
-    };
+    let Some(tenure) = keeper.acquire(shutdown.clone(), || pulse.waits()).await else { return Ok(()) };
     let epoch = format!("{}-{nonce}", keeper.transitions());
     let result = tokio::select! {
         biased;

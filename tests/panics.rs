@@ -33,13 +33,15 @@ impl io::Write for Kept {
 fn a_panic_is_told_with_its_place_and_object_and_without_a_secret() {
     let kept = Kept::default();
     let writer = kept.clone();
-    logging::start(LogFormat::Json, "info", move || writer.clone()).expect("there is no logger yet");
+    logging::start(LogFormat::Json, "info", move || writer.clone(), vec![]).expect("there is no logger yet");
     let (mut secrets, held) = (Secrets::default(), SECRET.to_owned());
     secrets.learn(SECRET);
-    let panics: [&dyn Fn(); 4] =
-        [&|| panic!("words of the source"), &|| panic!("the answer was {held}"), &|| Err::<(), _>(held.as_bytes()).unwrap(), &|| {
-            std::panic::panic_any(held.clone())
-        }];
+    let panics: [&dyn Fn(); 4] = [
+        &|| panic!("words of the source"),
+        &|| panic!("the answer was {held}"),
+        &|| assert_eq!(held.parse::<u64>().map_err(|_| held.as_bytes()).unwrap(), 0),
+        &|| std::panic::panic_any(held.clone()),
+    ];
     let told_of = |panic: &dyn Fn()| {
         kept.0.lock().expect("no panic while writing").clear();
         let ended = logging::of_client("team-a", "billing", "acme").in_scope(|| catch_unwind(AssertUnwindSafe(panic)));

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use genesys_cloud_simulator::TokioClock;
-use genesys_oauth_operator::{api, run};
+use genesys_oauth_operator::{api, connection};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
@@ -34,7 +34,7 @@ pub const OURS: &str = "demo.genesys-operator.io/made-by-demo=true";
 pub async fn world(context: &str) -> Result<World> {
     let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
     let config = Config::from_kubeconfig(&options).await.with_context(|| format!("reading context {context} of the kubeconfig"))?;
-    let clients = run::clients(config)?;
+    let clients = connection::clients(config, connection::Limits::default())?;
     let administrator = clients.calls.clone();
     let clock = TokioClock::new(Timestamp::now());
     let flags = ["--organizations", OURS, "--watch-namespace", TEAM, "--watch-namespace", SANDBOX];

@@ -9,7 +9,7 @@ use genesys_cloud_simulator::{
     kubernetes::{self, Kubernetes, User},
 };
 use genesys_oauth_operator::{
-    api,
+    api, connection,
     controller::Clients,
     observability::{events::Audience, metrics::Metrics},
     run::{self, Parts, StartError},
@@ -78,8 +78,7 @@ impl World {
         kubernetes.apply_manifest(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {OPERATOR_NAMESPACE}}}}}"))?;
         kubernetes.apply_manifest(rights().context("docs/explanation/security.md lists no rights")?)?;
         kubernetes.apply_manifest(BINDINGS)?;
-        let operator = Client::new(kubernetes.service(User::named(OPERATOR)), "default");
-        let clients = Clients { calls: operator.clone(), watches: operator };
+        let clients = connection::over(kubernetes.service(User::named(OPERATOR)), connection::Limits::default());
         let administrator = Client::new(kubernetes.service(User::admin()), "default");
         let served = kubernetes.serve(([127, 0, 0, 1], 0).into()).await.context("listening on a loopback address")?;
         tokio::spawn(async move {

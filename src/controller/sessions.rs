@@ -224,6 +224,12 @@ impl Sessions {
         self.scans.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), begun);
     }
 
+    /// The time from which on an organization is without a scan: that of the last one, or when this process began to work.
+    #[must_use]
+    pub fn unscanned_since(&self, name: &str) -> Instant {
+        self.scan_begun(name).unwrap_or(self.started)
+    }
+
     /// When the scan was begun that was compared last; none before the first of this process.
     #[must_use]
     pub fn scan_begun(&self, name: &str) -> Option<Instant> {
@@ -233,6 +239,6 @@ impl Sessions {
     /// Whether the last scan of an organization is too old to say anything; before the first one of this process, what was said is kept for as long.
     #[must_use]
     pub fn scan_is_stale(&self, name: &str, interval: Duration) -> bool {
-        is_stale(self.scan_begun(name).unwrap_or(self.started), interval, Instant::now())
+        is_stale(self.unscanned_since(name), interval, Instant::now())
     }
 }

@@ -21,6 +21,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{context::Context, kubernetes::about, oauth_client::Scope};
+use crate::connection::PAGE;
 
 /// The objects that the types can't hold, by the watch that shows them.
 #[derive(Debug, Default)]
@@ -70,6 +71,12 @@ fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What helps an object that the types can't hold.
 pub const REMEDY: &str = "correct it, or install the CRDs of the operator's own version";
+
+/// What a watch is to show: everything, in pages of a size that can't be exceeded.
+#[must_use]
+pub fn everything() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
 
 /// A kind that is watched.
 pub trait Watched: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::{
     Api, ResourceExt as _,
@@ -19,6 +19,9 @@ use crate::controller::context::Chance;
 
 /// How long one request about the lease may take: a renewal that hangs must leave time for another.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often it is tried to give the lease up.
+const RELEASES: usize = 2;
 
 /// Why the lease is lost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +47,8 @@ pub struct Keeper {
     observed: Option<Observed>,
     /// Before the last request that got or renewed it.
     renewed: Option<Instant>,
+    /// Whether a write was begun whose outcome was not learned.
+    in_doubt: bool,
 }
 
 /// What a request about the lease came to.
@@ -60,7 +65,7 @@ impl Keeper {
     /// A keeper that has not looked yet; `me` must be of this process alone.
     #[must_use]
     pub fn new(requests: Api<Lease>, watches: Api<Lease>, name: &str, me: String, terms: Terms, chance: Arc<dyn Chance>) -> Self {
-        Self { requests, watches, name: name.to_owned(), me, terms, chance, observed: None, renewed: None }
+        Self { requests, watches, name: name.to_owned(), me, terms, chance, observed: None, renewed: None, in_doubt: false }
     }
 
     /// How often the lease changed hands, this time included.
@@ -69,18 +74,26 @@ impl Keeper {
         self.observed.as_ref().and_then(|observed| observed.spec.lease_transitions).unwrap_or_default()
     }
 
-    /// Waits until this process holds the lease.
-    pub async fn acquire(&mut self) -> Tenure {
+    /// Waits until this process holds the lease, or until `stop` resolves: then it does not hold it. `waits` is told when another one holds it.
+    pub async fn acquire(&mut self, stop: impl Future<Output = ()>, waits: impl Fn()) -> Option<Tenure> {
+        let mut stop = pin!(stop.fuse());
         let mut changes = pin!(watcher::watch_object(self.watches.clone(), &self.name).fuse());
         let mut holder = None;
         loop {
-            let wait = match self.attempt().await {
+            // What is under way is not dropped when the process is asked to stop: it may get the lease, and nobody would give it up.
+            let outcome = self.attempt().await;
+            if (&mut stop).now_or_never().is_some() {
+                self.release().await;
+                return None;
+            }
+            let wait = match outcome {
                 Outcome::Held(begun) => {
                     self.renewed = Some(begun);
                     tracing::info!(lease = %self.name, me = %self.me, transitions = self.transitions(), "got the lease");
-                    return Tenure::until(begun + self.terms.duration);
+                    return Some(Tenure::until(begun + self.terms.duration));
                 }
                 Outcome::HeldByOther(free_at) => {
+                    waits();
                     let present = self.holder();
                     if holder != present {
                         tracing::info!(lease = %self.name, holder = present.as_deref(), "another replica holds the lease: this one waits");
@@ -96,9 +109,18 @@ impl Keeper {
             // A change wakes the keeper early: a released lease is taken at once.
             tokio::select! {
                 biased;
+                () = &mut stop => {
+                    self.release().await;
+                    return None;
+                }
                 () = tokio::time::sleep_until(wait) => {}
                 change = changes.next() => match change {
-                    Some(Ok(lease)) => self.observe(lease),
+                    Some(Ok(lease)) => {
+                        // A watch may be behind the write that is in doubt.
+                        let in_doubt = self.in_doubt;
+                        self.observe(lease);
+                        self.in_doubt = in_doubt;
+                    }
                     Some(Err(_)) | None => tokio::time::sleep(self.terms.retry_period).await,
                 },
             }
@@ -129,14 +151,34 @@ impl Keeper {
 
     /// Gives the lease up, so that another replica need not wait for its end. A failure costs the others that wait, and nothing else.
     pub async fn release(&mut self) {
-        let Some(observed) = self.observed.clone().filter(|observed| observed.spec.holder_identity.as_ref() == Some(&self.me)) else {
-            return;
-        };
-        let spec = released(&observed.spec, self.chance.now());
-        match self.write(&observed, spec).await {
-            Ok(_) => tracing::info!(lease = %self.name, "gave the lease up"),
-            Err(why) => tracing::warn!(lease = %self.name, %why, "the lease could not be given up: it runs out by itself"),
+        let mut failure = None;
+        // A renewal that was dropped, or whose answer was lost, changed the lease behind what was seen of it.
+        for _ in 0..RELEASES {
+            if self.in_doubt {
+                match self.request(self.requests.get_opt(&self.name)).await {
+                    Ok(found) => self.observe(found),
+                    Err(why) => {
+                        failure = Some(why);
+                        continue;
+                    }
+                }
+            }
+            let Some(observed) = self.observed.clone().filter(|observed| observed.spec.holder_identity.as_ref() == Some(&self.me)) else {
+                return;
+            };
+            let spec = released(&observed.spec, self.chance.now());
+            self.in_doubt = true;
+            match self.write(&observed, spec).await {
+                Ok(lease) => {
+                    self.observe(Some(lease));
+                    tracing::info!(lease = %self.name, "gave the lease up");
+                    return;
+                }
+                Err(why) => failure = Some(why),
+            }
         }
+        let why = failure.unwrap_or_default();
+        tracing::warn!(lease = %self.name, %why, "the lease could not be given up: it runs out by itself");
     }
 
     fn holder(&self) -> Option<String> {
@@ -154,6 +196,7 @@ impl Keeper {
             }
         }
         let step = evaluate(self.observed.as_ref(), &self.me, &self.terms, begun, self.chance.now());
+        self.in_doubt |= !matches!(step, Step::WaitUntil(_));
         let written = match (step, self.observed.clone()) {
             (Step::WaitUntil(free_at), _) => return Outcome::HeldByOther(free_at),
             (Step::Create(spec), _) => {
@@ -187,6 +230,7 @@ impl Keeper {
 
     /// Notes the lease as it was read. An unchanged record keeps the time at which it was first seen.
     fn observe(&mut self, lease: Option<Lease>) {
+        self.in_doubt = false;
         self.observed = lease.map(|lease| {
             let resource_version = lease.resource_version();
             let spec = lease.spec.unwrap_or_default();

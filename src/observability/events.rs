@@ -38,8 +38,9 @@ pub enum Audience {
     Nobody,
 }
 
-/// What makes two Events one series: the object, the type and the reason.
-type Key = (String, &'static str, String);
+/// What makes two Events one series: the object, the type, the reason and the words. The API lets nobody change the words of an Event: those of a
+/// second rotation would never be read.
+type Key = (String, &'static str, String, String);
 
 /// The one recorder of Events. The one of kube-runtime asks the machine for the time, and the operator's clock may be another.
 pub struct Events {
@@ -71,8 +72,8 @@ impl Events {
             EventType::Normal => "Normal",
             EventType::Warning => "Warning",
         };
-        let key = (object.uid().unwrap_or_default(), type_, reason.to_owned());
-        let Some(event) = self.next(&key, object, note) else { return };
+        let key = (object.uid().unwrap_or_default(), type_, reason.to_owned(), shorten(note, NOTE_LIMIT));
+        let Some(event) = self.next(&key, object) else { return };
         // An object of the cluster has its Events in the namespace `default`.
         let api: Api<Event> = Api::namespaced(self.client.clone(), event.metadata.namespace.as_deref().unwrap_or("default"));
         let answer = match &event.series {
@@ -87,14 +88,13 @@ impl Events {
     }
 
     /// The Event to tell now: the last one of its kind as a series, or a new one; none for what was told just now.
-    fn next<K: Resource<DynamicType = ()>>(&self, key: &Key, object: &K, note: &str) -> Option<Event> {
+    fn next<K: Resource<DynamicType = ()>>(&self, key: &Key, object: &K) -> Option<Event> {
         let now = self.chance.now();
-        let note = shorten(note, NOTE_LIMIT);
         let mut told = self.lock();
         told.retain(|_, event| last_told(event).is_some_and(|last| now.duration_since(last) < SERIES_LASTS));
         if let Some(event) = told.get_mut(key) {
             let lately = last_told(event).is_some_and(|last| now.duration_since(last) < REPEATED);
-            if lately && event.note.as_ref() == Some(&note) {
+            if lately {
                 return None;
             }
             let count = event.series.as_ref().map_or(2, |series| series.count + 1);
@@ -108,7 +108,7 @@ impl Events {
             action: Some(key.2.clone()),
             reason: Some(key.2.clone()),
             type_: Some(key.1.to_owned()),
-            note: Some(note),
+            note: Some(key.3.clone()),
             event_time: Some(MicroTime(now)),
             metadata: ObjectMeta {
                 name: names.into_iter().find(|name| !taken(name)),
@@ -176,6 +176,21 @@ mod tests {
             }
         });
         (Client::new(service, "default"), came)
+    }
+
+    #[tokio::test]
+    async fn what_is_said_in_other_words_is_an_event_of_its_own() {
+        let clock = Arc::new(At(Mutex::new("2031-05-06T07:08:09Z".parse().expect("a time"))));
+        let (client, came) = api();
+        let events = Events::told(Audience::Cluster, client, clock, "one".to_owned());
+        let object = Secret { metadata: ObjectMeta { name: Some("a".into()), ..ObjectMeta::default() }, ..Secret::default() };
+        for note in ["revision 2 is published", "revision 3 is published", "revision 2 is published"] {
+            events.publish(&object, EventType::Normal, "CredentialRotated", note).await;
+        }
+        let came = came.lock().expect("no panic").clone();
+        let told: Vec<(bool, &Value)> = came.iter().map(|(asked, event)| (asked.starts_with("POST "), &event["note"])).collect();
+        assert_eq!(told, [(true, &json!("revision 2 is published")), (true, &json!("revision 3 is published"))]);
+        assert_ne!(came[0].1["metadata"]["name"], came[1].1["metadata"]["name"]);
     }
 
     #[tokio::test]

@@ -164,8 +164,8 @@ impl Shown {
                 Standing::NotYet => None,
             };
             let budgets = platform.map(|platform| [platform.budget().view(), platform.login_budget().view()]);
-            let age = work.sessions.scan_begun(&organization).map(|begun| Instant::now().saturating_duration_since(begun));
-            let scanned = age.and_then(|age| work.chance.now().checked_sub(age).ok());
+            let age = Instant::now().saturating_duration_since(work.sessions.unscanned_since(&organization));
+            let scanned = work.chance.now().checked_sub(age).ok();
             let calls = self.calls.of(&organization);
             Connection { organization, budgets, scanned, calls }
         };

@@ -7,3 +7,4 @@ pub mod metrics;
 pub mod panics;
 pub mod probes;
 pub mod traces;
+pub mod watching;

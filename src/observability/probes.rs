@@ -8,13 +8,21 @@ use std::{
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
+use kube::Client;
 use tokio::time::Instant;
 
-use super::listening::{Listening, listen};
+use super::{
+    listening::{Listening, listen},
+    watching::{Heard, Watching},
+};
 use crate::lease::Tenure;
 
 /// A pass may wait for its turn in the request budget for 10 minutes, and for answers after that. One that takes longer hangs.
 const LONGEST_PASS: Duration = Duration::from_secs(30 * 60);
+
+/// A watch asks anew every 290 s; a request that fails is made again after half a minute, and each of its own has an end after a minute. One
+/// that shows no life for so long hangs: an API server that is away, refuses or stays silent makes requests fail, and is waited for.
+const LONGEST_SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What the process is doing.
 #[derive(Debug, Default)]
@@ -22,8 +30,12 @@ pub struct Pulse(Mutex<Beats>);
 
 #[derive(Debug, Default)]
 struct Beats {
+    /// Whether the lease was seen in another's hands.
+    waits: bool,
     /// Set once the process works.
     tenure: Option<Tenure>,
+    /// The watches of a process that works.
+    watches: Vec<Arc<Watching>>,
     /// The passes under way: what they are about, and since when.
     passes: BTreeMap<u64, (String, Instant)>,
     next: u64,
@@ -52,6 +64,19 @@ impl Pulse {
         self.lock().tenure = Some(tenure);
     }
 
+    /// Notes that another process holds the lease.
+    pub fn waits(&self) {
+        self.lock().waits = true;
+    }
+
+    /// A client for one watch, whose life is noted; `about` says what it watches.
+    #[must_use]
+    pub fn watching(&self, client: &Client, about: &str) -> Client {
+        let watching = Arc::new(Watching::new(about));
+        self.lock().watches.push(watching.clone());
+        Client::new(Heard::new(client.clone(), watching), client.default_namespace())
+    }
+
     /// Notes a pass over an object.
     #[must_use]
     pub fn pass(&self, about: String) -> Pass<'_> {
@@ -69,22 +94,51 @@ impl Pulse {
         if beats.tenure.as_ref().is_some_and(|tenure| !tenure.covers(Duration::ZERO)) {
             return Some("the lease is over, and the process still runs".to_owned());
         }
+        let silent = beats.watches.iter().map(|watching| (&watching.about, watching.silent_for())).max_by_key(|(_, silent)| *silent);
+        if let Some((about, silent)) = silent.filter(|(_, silent)| *silent > LONGEST_SILENCE) {
+            return Some(format!("the watch of {about} has neither asked nor been answered for {} minutes", silent.as_secs() / 60));
+        }
         let (about, since) = beats.passes.values().min_by_key(|(_, since)| *since)?;
         let taken = since.elapsed();
         (taken > LONGEST_PASS).then(|| format!("the pass over {about} has taken {} minutes", taken.as_secs() / 60))
     }
 
-    /// Whether it works, and its lease is not over.
+    /// Whether it works: its lease is not over, and nothing hangs.
     #[must_use]
     pub fn leads(&self) -> bool {
-        self.lock().tenure.as_ref().is_some_and(|tenure| tenure.covers(Duration::ZERO))
+        let holds = self.lock().tenure.as_ref().is_some_and(|tenure| tenure.covers(Duration::ZERO));
+        holds && self.fault().is_none()
     }
 
-    /// Whether it works, or waits for the lease.
+    /// Whether it works, waits for the lease, or does not get as far as either.
     #[must_use]
-    pub fn standing(&self) -> &'static str {
-        if self.lock().tenure.is_some() { "working" } else { "waiting for the lease" }
+    pub fn standing(&self) -> Standing {
+        let beats = self.lock();
+        match (&beats.tenure, beats.waits) {
+            (None, false) => Standing::Starting("the Kubernetes API has not told who holds the lease".to_owned()),
+            (None, true) => Standing::Waiting,
+            (Some(_), _) => {
+                let missing: Vec<&str> =
+                    beats.watches.iter().filter(|watch| !watch.has_begun()).map(|watch| watch.about.as_str()).collect();
+                if missing.is_empty() {
+                    Standing::Working
+                } else {
+                    Standing::Starting(format!("the Kubernetes API has not shown all of {} yet", missing.join(", ")))
+                }
+            }
+        }
     }
+}
+
+/// How far a process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It can do nothing yet; says what it lacks.
+    Starting(String),
+    /// It takes over when the one that works ends.
+    Waiting,
+    /// It works.
+    Working,
 }
 
 /// Answers probes at this address.
@@ -102,14 +156,19 @@ fn router(pulse: Arc<Pulse>) -> Router {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(fault) => (StatusCode::SERVICE_UNAVAILABLE, format!("{fault}\n")),
     };
-    // A replica that waits is ready to take over; one that does not start answers nothing.
-    let readyz = async |State(pulse): State<Arc<Pulse>>| format!("{}\n", pulse.standing());
+    // A replica that waits is ready to take over: a rollout goes on. What was shown once stays known when the Kubernetes API is away.
+    let readyz = async |State(pulse): State<Arc<Pulse>>| match pulse.standing() {
+        Standing::Starting(lacks) => (StatusCode::SERVICE_UNAVAILABLE, format!("starting: {lacks}\n")),
+        Standing::Waiting => (StatusCode::OK, "waiting for the lease\n".to_owned()),
+        Standing::Working => (StatusCode::OK, "working\n".to_owned()),
+    };
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(pulse)
 }
 
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use kube::client::Body;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -125,6 +184,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_replica_that_waits_is_alive_and_ready() {
         let pulse = Arc::new(Pulse::default());
+        let (status, said) = ask(&pulse, "/readyz").await;
+        assert!(status == 503 && said.contains("who holds the lease"), "{said}");
+        pulse.waits();
         tokio::time::advance(Duration::from_secs(86_400)).await;
         assert_eq!(ask(&pulse, "/healthz").await.0, 200);
         assert_eq!(ask(&pulse, "/readyz").await, (200, "waiting for the lease\n".to_owned()));
@@ -145,6 +207,29 @@ mod tests {
         drop(waits);
         assert_eq!(ask(&pulse, "/healthz").await.0, 200);
         drop(other);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_shows_no_life_is_told_and_one_that_fails_is_not() {
+        let pulse = Arc::new(Pulse::default());
+        pulse.works(Tenure::unlimited());
+        // As a server that fails at once, and as one that never answers.
+        let fails = tower::service_fn(async |_: http::Request<Body>| Err::<http::Response<Body>, _>(std::io::Error::other("away")));
+        let hangs = tower::service_fn(async |_: http::Request<Body>| std::future::pending::<std::io::Result<http::Response<Body>>>().await);
+        let (fails, hangs) = (Client::new(fails, "default"), Client::new(hangs, "default"));
+        let ask_of =
+            |client: Client| async move { client.send(http::Request::get("/watched?watch=true").body(Body::empty()).expect("one")).await };
+        let (one, other) = (pulse.watching(&fails, "the organizations"), pulse.watching(&hangs, "the clients"));
+        let hanging = tokio::spawn(ask_of(other));
+        for _ in 0..14 {
+            tokio::time::advance(Duration::from_secs(60)).await;
+            ask_of(one.clone()).await.expect_err("it is away");
+            assert_eq!(ask(&pulse, "/healthz").await.0, 200);
+        }
+        tokio::time::advance(Duration::from_secs(90)).await;
+        let (status, said) = ask(&pulse, "/healthz").await;
+        assert!(status == 503 && said.contains("the clients") && said.contains("15 minutes"), "{said}");
+        hanging.abort();
     }
 
     #[tokio::test(start_paused = true)]

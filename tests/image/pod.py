@@ -5,6 +5,7 @@ Run by run.sh in namespaces of its own. It must not look into the program, and l
 
 import ctypes
 import fcntl
+import http.server
 import json
 import os
 import pathlib
@@ -138,6 +139,25 @@ def speak_tls(authority, behind):
     return server.getsockname()[1]
 
 
+def collect_traces():
+    """An OpenTelemetry collector that keeps what it is sent. Returns its port, and what it got."""
+    got = []
+
+    class Collector(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            got.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1], got
+
+
 def start(name, *command, **options):
     log = WORK / f"{name}.log"
     process = subprocess.Popen(command, stdout=log.open("w"), stderr=subprocess.STDOUT, **options)
@@ -206,6 +226,9 @@ def main():
     until("the Kubernetes API", (WORK / "kubeconfig").exists, kubernetes_log)
     trusted, untrusted = (speak_tls(authority, int(platform[1])) for authority in ("known", "unknown"))
 
+    collector, traces = collect_traces()
+    otlp = f"https://collector.image.test:{speak_tls('known', collector)}"
+
     # What a runtime and the kubelet give a pod.
     for device in ("null", "zero", "full", "random", "urandom"):
         place = ROOT / "dev" / device
@@ -239,7 +262,7 @@ def main():
     program, log = start(
         "operator", "/genesys-oauth-operator", "run", endpoint("image-1", trusted), endpoint("image-2", untrusted),
         "--role-propagation=0s", "--consistency-window=1s",
-        env={"KUBECONFIG": "/kubeconfig", "RUST_LOG": "info"}, preexec_fn=into_the_image,
+        env={"KUBECONFIG": "/kubeconfig", "RUST_LOG": "info", "OTEL_EXPORTER_OTLP_ENDPOINT": otlp}, preexec_fn=into_the_image,
     )
 
     def ready():
@@ -266,7 +289,12 @@ def main():
     program.terminate()
     if program.wait(timeout=LIMIT) != 0:
         fail(f"it ended with {program.returncode} after SIGTERM", log)
+    told = b"".join(body for path, body in traces if path == "/v1/traces")
+    missing = [span for span in (b"reconcile GenesysOAuthClient", b"CreateClient", b"contact-center/call-reporting") if span not in told]
+    if missing or ORGANIZATION_SECRET.encode() in told:
+        fail(f"the traces, {len(told)} bytes, lack {missing} or hold a secret", log)
     print("image: the program works in the image's files alone, read-only, as user 65532 without a capability; nobody may dump it;")
+    print(f"image: its traces, {len(told)} bytes in {len(traces)} batches, reached a collector behind TLS before its end;")
     print("image: names by /etc/hosts and DNS; certificates of known authorities only:", refused[0])
 
 

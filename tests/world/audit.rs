@@ -1,5 +1,7 @@
 //! The audit line of each write to the platform: for which object, what, why, with which outcome. Holds the log against the platform's own.
 
+use std::collections::BTreeSet;
+
 use genesys_cloud_simulator::{Call, Fault, FaultKind, Operation};
 use serde_json::json;
 
@@ -7,7 +9,7 @@ use crate::{
     drift::{edit, settled},
     mishaps::minutes,
     scenario::heard,
-    world::World,
+    world::{Plan, World},
 };
 
 const CLIENTS: &str = "genesysoauthclients";
@@ -23,8 +25,8 @@ fn writes(world: &World) -> Vec<Call> {
 
 #[test]
 fn every_write_leaves_a_line_with_its_object_its_reason_and_its_outcome() {
-    let mut seen = vec![];
-    let log = heard(921, async |world| {
+    let (mut seen, mut told) = (vec![], BTreeSet::new());
+    let log = heard(Plan::new(921).with_events(), async |world| {
         settled(world, NAME, &json!({})).await;
         // An edit that is refused, one that is taken, a correction, a rotation, a create whose answer is lost, and a deletion.
         world.simulator.plant(Fault::status(Operation::UpdateClient, 400));
@@ -43,6 +45,7 @@ fn every_write_leaves_a_line_with_its_object_its_reason_and_its_outcome() {
         world.remove(CLIENTS, NAME).await;
         world.goes(NAME).await;
         seen = writes(world);
+        told = world.list("events").iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect();
     });
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("audit: platform write")).collect();
     assert!(seen.len() >= 8, "the story wrote little: {seen:?}");
@@ -69,6 +72,18 @@ fn every_write_leaves_a_line_with_its_object_its_reason_and_its_outcome() {
     ] {
         let told = |line: &&&str| line.contains(&format!("reason=\"{reason}\"")) && line.contains(&format!("operation=\"{operation}\""));
         assert!(lines.iter().any(|line| told(&line)), "no {operation} for the reason {reason:?}: {lines:#?}");
+    }
+    // Each kind of write leaves an Event besides.
+    for reason in [
+        "ClientCreated",
+        "ClientUpdated",
+        "DriftCorrected",
+        "CredentialPublished",
+        "CredentialRotated",
+        "ClientInactivated",
+        "ClientDeleted",
+    ] {
+        assert!(told.contains(reason), "no Event {reason}: {told:?}");
     }
     assert!(lines.iter().any(|line| line.contains("changed=\"accessTokenValiditySeconds\"")), "{lines:#?}");
 }

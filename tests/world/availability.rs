@@ -28,6 +28,9 @@ const SLACK: Duration = Duration::from_millis(500);
 /// How often the lease is looked at. An even number of milliseconds: requests are carried out at odd ones.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often a replica falls, each time in another way.
+const ROUNDS: u64 = 6;
+
 /// The world's clock, an hour off.
 struct AnHourOff(Arc<dyn Chance>);
 
@@ -184,10 +187,15 @@ fn replicas_that_are_killed_or_stand_still_at_any_moment_cost_no_client_and_no_s
             furnish(world);
             let mut numbers = Numbers::new(seed);
             let mut random = |below: u64| numbers.next() % below;
-            let off = Arc::new(AnHourOff(world.chance()));
-            let mut replicas =
-                vec![("r0".to_owned(), Replica::start(world, "r0")), ("r1".to_owned(), Replica::with_clock(world, "r1", off))];
-            for round in 0..4 {
+            // Every second one has a wall clock that is an hour off, those that follow too.
+            let start = |number: u64| {
+                let (pod, right) = (format!("r{number}"), world.chance());
+                let clock = if number % 2 == 1 { Arc::new(AnHourOff(right)) } else { right };
+                let replica = Replica::with_clock(world, &pod, clock);
+                (pod, replica)
+            };
+            let mut replicas = vec![start(0), start(1)];
+            for round in 0..ROUNDS {
                 // Creates and rotations go on while the holder falls.
                 let name = format!("client-{round}");
                 world.declare(name.as_str(), &json!({}));
@@ -198,20 +206,25 @@ fn replicas_that_are_killed_or_stand_still_at_any_moment_cost_no_client_and_no_s
                 }
                 tokio::time::sleep(Duration::from_millis(2 * random(12_000))).await;
                 let present = holder(world);
-                let (_, fallen) = replicas.remove(replicas.iter().position(|(pod, _)| present.as_ref() == Some(pod)).unwrap_or(0));
-                if round % 2 == 0 {
-                    fallen.kill();
-                } else {
-                    fallen.operator.process.freeze();
-                    tokio::time::sleep(Duration::from_millis(2 * random(30_000))).await;
-                    fallen.operator.process.thaw();
-                    tokio::time::sleep(Duration::from_secs(20)).await;
-                    fallen.kill();
+                let (_, mut fallen) = replicas.remove(replicas.iter().position(|(pod, _)| present.as_ref() == Some(pod)).unwrap_or(0));
+                match round % 3 {
+                    0 => fallen.kill(),
+                    1 => {
+                        fallen.operator.process.freeze();
+                        tokio::time::sleep(Duration::from_millis(2 * random(30_000))).await;
+                        fallen.operator.process.thaw();
+                        tokio::time::sleep(Duration::from_secs(20)).await;
+                        fallen.kill();
+                    }
+                    _ => {
+                        fallen.terminate();
+                        let ended = (&mut fallen.operator.task).await.expect("no panic");
+                        assert!(ended.is_ok(), "it ended as it was asked to: {ended:?}");
+                    }
                 }
-                let pod = format!("r{}", round + 2);
-                replicas.push((pod.clone(), Replica::start(world, &pod)));
+                replicas.push(start(round + 2));
             }
-            for round in 0..4 {
+            for round in 0..ROUNDS {
                 world.client_shows(format!("client-{round}").as_str(), "Ready=True/Available").await;
             }
             for (_, replica) in replicas {
@@ -219,6 +232,40 @@ fn replicas_that_are_killed_or_stand_still_at_any_moment_cost_no_client_and_no_s
             }
         });
     }
+}
+
+/// A replica is asked to stop when a write of its lease was carried out and the answer is still under way.
+fn stopped_in_the_middle_of(verb: Verb) {
+    once(Plan::new(57).bare(), async |world| {
+        furnish(world);
+        let mut first = Replica::start(world, "first");
+        if verb == Verb::Update {
+            holds(world, "first").await;
+        }
+        let (stop, stopped) = oneshot::channel();
+        let stop = std::sync::Mutex::new(Some(stop));
+        let at_once = Arc::new(move || {
+            if let Some(stop) = stop.lock().expect("no panic").take() {
+                let _ = stop.send(());
+            }
+        });
+        world.kubernetes.plant(Fault::new(FaultKind::Crash(at_once)).verb(verb).resource("coordination.k8s.io", "leases").user(OPERATOR));
+        stopped.await.expect("the lease is written");
+        first.terminate();
+        let ended = first.operator.task.await.expect("no panic");
+        assert!(ended.is_ok(), "it ended as it was asked to: {ended:?}");
+        assert!(holder(world).is_none(), "nobody is left to give it up: {}", lease(world));
+        let second = Replica::start(world, "second");
+        let free = takeover(world, "second").await;
+        assert!(free <= SLACK, "the lease was free for {free:?}");
+        second.kill();
+    });
+}
+
+#[test]
+fn a_lease_that_was_just_got_or_renewed_is_given_up_too() {
+    stopped_in_the_middle_of(Verb::Create);
+    stopped_in_the_middle_of(Verb::Update);
 }
 
 #[test]

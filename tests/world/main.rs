@@ -18,6 +18,7 @@ mod budget_figures;
 mod budget_limits;
 mod budget_queue;
 mod canary;
+mod canary_kubernetes;
 #[cfg(feature = "otel")]
 #[path = "../traces/collector.rs"]
 mod collector;
@@ -33,6 +34,7 @@ mod gone;
 mod installs;
 mod least_power;
 mod lifecycle;
+mod liveness;
 mod look;
 mod losses;
 mod malformed;
@@ -40,6 +42,7 @@ mod metrics;
 mod mishaps;
 mod moments;
 mod objects;
+mod places;
 mod policies;
 mod process;
 mod rest;

@@ -9,9 +9,9 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use genesys_cloud_simulator::{
@@ -19,10 +19,14 @@ use genesys_cloud_simulator::{
     kubernetes::{ApiBody, Kubernetes, User},
     secrets::Secrets,
 };
-use genesys_oauth_operator::genesys::{Limits, MAX_REFUSAL, Transport, TransportError};
+use genesys_oauth_operator::{
+    connection,
+    controller::Clients,
+    genesys::{Limits, MAX_REFUSAL, Transport, TransportError},
+};
 use http_body_util::{BodyExt as _, Limited};
 use kube::client::Body;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use tracing_subscriber::{
     Registry,
@@ -34,10 +38,6 @@ use crate::turnstile::Turnstile;
 
 /// The user that the operator is to the Kubernetes API: the account that the chart makes for it.
 pub const OPERATOR: &str = "system:serviceaccount:genesys-oauth-operator:genesys-oauth-operator";
-/// How long a call of the Kubernetes API may take, as the operator's own client has it.
-pub const CALL_LIMIT: Duration = Duration::from_secs(30);
-/// How long a watch may take to begin, as the library's client has it.
-pub const WATCH_LIMIT: Duration = Duration::from_secs(295);
 
 /// Whether a user is the operator, of this install or of another.
 pub fn is_operator(user: &str) -> bool {
@@ -63,6 +63,12 @@ pub struct Wires {
     pub end: Mutex<Option<(u64, End)>>,
     /// Of which call of the platform the answer is lost.
     pub loss: Mutex<Option<u64>>,
+    /// With which status an admission webhook refuses Secrets, and repeats what it was shown.
+    pub webhook: Mutex<Option<u16>>,
+    /// How often it repeated a secret.
+    pub repeated: AtomicU64,
+    /// Creates of clients that are under way, and the most of them at once.
+    pub creating: (AtomicU64, AtomicU64),
     /// Secrets and tokens that an operator was given.
     secrets: Mutex<Secrets>,
     /// Where one of them went that it must not go.
@@ -82,6 +88,9 @@ impl Wires {
             calls: AtomicU64::new(0),
             end: Mutex::default(),
             loss: Mutex::default(),
+            webhook: Mutex::default(),
+            repeated: AtomicU64::new(0),
+            creating: (AtomicU64::new(0), AtomicU64::new(0)),
             secrets: Mutex::new(secrets),
             leaks: Mutex::default(),
         }
@@ -106,6 +115,22 @@ impl Wires {
     /// The requests that carried a secret where none belongs.
     pub fn leaks(&self) -> Vec<String> {
         self.leaks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What a webhook answers that repeats the Secret it refuses, as it came and with its values decoded.
+    fn refusal(&self, uri: &http::Uri, body: &str) -> Option<http::Response<ApiBody>> {
+        let status = (*self.webhook.lock().unwrap_or_else(PoisonError::into_inner))?;
+        // What is only tried holds no credential.
+        let tried = uri.query().is_some_and(|query| query.contains("dryRun"));
+        let secret: Value = serde_json::from_str(body).ok().filter(|_| uri.path().contains("/secrets") && !tried)?;
+        let values = secret["data"].as_object()?.values().filter_map(|value| STANDARD.decode(value.as_str()?).ok());
+        let decoded: Vec<String> = values.map(|value| String::from_utf8_lossy(&value).into_owned()).collect();
+        let message = format!("admission webhook \"policy.example.com\" denied the request: {body} holds {decoded:?}");
+        self.repeated.fetch_add(u64::from(self.tells_a_secret(&message)), Ordering::Relaxed);
+        let told = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "reason": "Invalid", "message": message,
+            "details": { "causes": [{ "reason": "FieldValueInvalid", "message": message, "field": "data" }] } });
+        let body = http_body_util::Full::new(Bytes::from(told.to_string())).boxed_unsync();
+        Some(http::Response::builder().status(status).header("content-type", "application/json").body(body).expect("an answer"))
     }
 
     fn look_for_leaks(&self, place: &str, text: &str) {
@@ -158,9 +183,9 @@ impl Process {
         self.frozen.send_replace(false);
     }
 
-    /// A client of the Kubernetes API whose calls may take so long.
-    pub fn client(self: &Arc<Self>, limit: Duration) -> kube::Client {
-        kube::Client::new(Line { process: self.clone(), limit }, "default")
+    /// The clients of the Kubernetes API, with the bounds that the operator's own have.
+    pub fn clients(self: &Arc<Self>, limits: connection::Limits) -> Clients {
+        connection::over(Line { process: self.clone() }, limits)
     }
 
     async fn unless_ended(&self) {
@@ -196,7 +221,6 @@ struct Lost(String);
 #[derive(Clone)]
 struct Line {
     process: Arc<Process>,
-    limit: Duration,
 }
 
 impl Line {
@@ -211,6 +235,9 @@ impl Line {
             wires.look_for_leaks(&asked, &format!("{asked} {text}"));
         }
         self.process.pass(&asked, &text).await;
+        if let Some(refusal) = wires.refusal(&parts.uri, &text) {
+            return Ok(refusal);
+        }
         let service = wires.kubernetes.service(User::named(&self.process.user));
         let answer = service.oneshot(http::Request::from_parts(parts, Body::from(body))).await.map_err(|error| lost(&error));
         self.process.unless_ended().await;
@@ -228,19 +255,32 @@ impl tower::Service<http::Request<Body>> for Line {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (line, limit) = (self.clone(), self.limit);
-        Box::pin(async move {
-            match tokio::time::timeout(limit, line.carry(request)).await {
-                Ok(answer) => Ok(answer?),
-                Err(_) => Err(Lost("the time was up".to_owned()).into()),
-            }
-        })
+        let line = self.clone();
+        Box::pin(async move { Ok(line.carry(request).await?) })
+    }
+}
+
+/// A create of a client that is under way.
+struct Creating<'a>(&'a Wires);
+
+impl<'a> Creating<'a> {
+    fn begin(wires: &'a Wires) -> Self {
+        let (now, most) = &wires.creating;
+        most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Self(wires)
+    }
+}
+
+impl Drop for Creating<'_> {
+    fn drop(&mut self) {
+        self.0.creating.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Transport for Process {
     fn send(&self, request: http::Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<http::Response<Bytes>, TransportError>> {
         let wires = &self.wires;
+        let creates = request.method() == http::Method::POST && request.uri().path() == "/api/v2/oauth/clients";
         let answer = async move {
             let asked = format!("platform {} {}", request.method(), request.uri());
             wires.look_for_leaks(&asked, &asked);
@@ -256,6 +296,7 @@ impl Transport for Process {
             Ok(http::Response::from_parts(parts, body))
         };
         Box::pin(async move {
+            let _under_way = creates.then(|| Creating::begin(wires));
             let result =
                 tokio::time::timeout(limits.timeout, answer).await.unwrap_or_else(|_| Err(TransportError::Lost("timed out".into())));
             let number = wires.calls.fetch_add(1, Ordering::Relaxed) + 1;

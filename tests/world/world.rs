@@ -11,10 +11,10 @@ use genesys_cloud_simulator::{
     kubernetes::{GroupResource, Kubernetes, Refused, User, Verb},
 };
 use genesys_oauth_operator::{
-    api,
-    controller::{Clients, context::Chance},
+    api, connection,
+    controller::context::Chance,
     marker::{Marker, Owner},
-    observability::{events::Audience, metrics::Metrics},
+    observability::{events::Audience, metrics::Metrics, probes::Pulse},
     run::{self, Parts, StartError},
     settings::Settings,
 };
@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     objects::{self, HOME, Name, ORGANIZATION, TEAM},
-    process::{CALL_LIMIT, Process, WATCH_LIMIT, Wires, is_operator},
+    process::{Process, Wires, is_operator},
     rights::Rights,
     turnstile::{Numbers, Turnstile},
 };
@@ -70,6 +70,7 @@ pub struct Plan {
     simulator: genesys_cloud_simulator::Settings,
     flags: Vec<String>,
     audience: Audience,
+    limits: connection::Limits,
 }
 
 /// Whether a world begins with an organization that is Ready and an operator at work, or with neither.
@@ -90,7 +91,15 @@ impl Plan {
     /// A world with an organization that allows everything, and with an operator at work.
     pub fn new(seed: u64) -> Self {
         let simulator = genesys_cloud_simulator::Settings { seed: Some(seed), ..genesys_cloud_simulator::Settings::default() };
-        Self { seed, furnished: Furnished::Fully, rules: Rules::Kept, simulator, flags: vec![], audience: Audience::Nobody }
+        Self {
+            seed,
+            furnished: Furnished::Fully,
+            rules: Rules::Kept,
+            simulator,
+            flags: vec![],
+            audience: Audience::Nobody,
+            limits: connection::Limits::default(),
+        }
     }
 
     /// Without an organization, a credential and an operator: the test brings them.
@@ -114,6 +123,12 @@ impl Plan {
     /// With Events, which are requests that most stories do not count.
     pub fn with_events(mut self) -> Self {
         self.audience = Audience::Cluster;
+        self
+    }
+
+    /// With other bounds for the answers of the Kubernetes API than the program has.
+    pub fn limits(mut self, limits: connection::Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -150,6 +165,7 @@ pub struct World {
     pub wires: Arc<Wires>,
     flags: Vec<String>,
     audience: Audience,
+    limits: connection::Limits,
     chance: Arc<Seeded>,
     operator: Mutex<Option<Operator>>,
     /// What the operators may do in the cluster.
@@ -177,8 +193,8 @@ impl World {
         let wires = Arc::new(Wires::new(kubernetes.clone(), &simulator, Turnstile::new(seed)));
         let chance = Arc::new(Seeded { clock, numbers: Mutex::new(Numbers::new(seed)) });
         let (operator, clusters) = (Mutex::new(None), Mutex::default());
-        let (flags, audience, rights) = (plan.flags, plan.audience, Rights::default());
-        let world = Arc::new(Self { kubernetes, simulator, wires, flags, audience, chance, operator, rights, clusters });
+        let (flags, audience, limits, rights) = (plan.flags, plan.audience, plan.limits, Rights::default());
+        let world = Arc::new(Self { kubernetes, simulator, wires, flags, audience, limits, chance, operator, rights, clusters });
         for namespace in [HOME, TEAM] {
             world.apply(&objects::namespace(namespace));
         }
@@ -246,7 +262,7 @@ impl World {
         let settings = Settings::from_flags(flags).expect("the flags are taken");
         self.clusters.lock().unwrap_or_else(PoisonError::into_inner).extend(settings.cluster_id.clone());
         let process = Process::new(self.wires.clone(), self.rights.give(&self.kubernetes, &settings));
-        let clients = Clients { calls: process.client(CALL_LIMIT), watches: process.client(WATCH_LIMIT) };
+        let clients = process.clients(self.limits);
         let metrics = Metrics::default();
         let parts = Parts { clients, transport: process.clone(), chance, audience: self.audience, settings, metrics: metrics.clone() };
         let task = tokio::spawn(run::operate(parts, shutdown));
@@ -276,6 +292,11 @@ impl World {
     pub fn metrics(&self) -> String {
         let metrics = self.lock().as_ref().expect("an operator runs").metrics.clone();
         metrics.text().expect("metrics are text")
+    }
+
+    /// What the kubelet hears of the operator that was started last.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        self.lock().as_ref().expect("an operator runs").metrics.pulse.clone()
     }
 
     /// How many requests of this verb the operator made of the Kubernetes API so far.

@@ -51,7 +51,6 @@ use kube::{
     runtime::{
         controller,
         reflector::{ObjectRef, Store},
-        watcher,
     },
 };
 use tracing::{Instrument as _, Span};
@@ -77,18 +76,28 @@ pub enum Scope {
     Namespace(String),
 }
 
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cluster => Ok(()),
+            Self::Namespace(namespace) => write!(f, " of namespace {namespace}"),
+        }
+    }
+}
+
 /// Runs the controller of a scope until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: Stop) {
     // Without a limit here: each organization has its own, so that none waits for another (`gate`).
-    let api = watch::of_scope::<GenesysOAuthClient>(&clients.watches, &scope);
-    let mut controller = watch::controller(api, watcher::Config::default(), &context);
+    let watching = |what: &str| context.pulse.watching(&clients.watches, &format!("{what}{scope}"));
+    let api = watch::of_scope::<GenesysOAuthClient>(&watching("the clients"), &scope);
+    let mut controller = watch::controller(api, watch::everything(), &context);
     let store = controller.store();
     context.fleet.add(store.clone());
     let (by_policy, seen) = (store.clone(), store.clone());
     // A write of counts wakes no client: counts change because clients were worked.
     let (organization_news, policy_news) = (News::default(), News::default());
-    let organizations: Api<DeserializeGuard<GenesysOrganization>> = Api::all(clients.watches.clone());
-    let mut selected = watcher::Config::default();
+    let organizations: Api<DeserializeGuard<GenesysOrganization>> = Api::all(watching("the organizations, for the clients"));
+    let mut selected = watch::everything();
     if let Some(selector) = &context.settings.organizations {
         selected = selected.labels(selector);
     }
@@ -101,8 +110,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
             .map(|object| ObjectRef::from_obj(&*object))
             .collect::<Vec<_>>()
     });
-    let policies = watch::of_scope(&clients.watches, &scope);
-    controller = controller.watches_stream(watch::changes(policies, watcher::Config::default()), move |policy: GenesysRotationPolicy| {
+    let policies = watch::of_scope(&watching("the rotation policies, for the clients"), &scope);
+    controller = controller.watches_stream(watch::changes(policies, watch::everything()), move |policy: GenesysRotationPolicy| {
         let concerned = if policy_news.concern_clients(&policy) { by_policy.state() } else { vec![] };
         let (name, namespace) = (policy.metadata.name.unwrap_or_default(), policy.metadata.namespace);
         let follows = |object: &GenesysOAuthClient| {
@@ -113,8 +122,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     });
     if let Scope::Namespace(namespace) = &scope {
         // Metadata only, and only ours; an install for the whole cluster watches no Secret at all and looks at each by name instead.
-        let secrets: Api<Secret> = Api::namespaced(clients.watches.clone(), namespace);
-        controller = controller.owns(secrets, watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={FIELD_MANAGER}")));
+        let secrets: Api<Secret> = Api::namespaced(watching("the Secrets"), namespace);
+        controller = controller.owns(secrets, watch::everything().labels(&format!("{MANAGED_BY_LABEL}={FIELD_MANAGER}")));
     }
     let latest = seen.clone();
     let pass = move |object: Arc<GenesysOAuthClient>, context: Arc<Context>| {

@@ -20,7 +20,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api,
     core::{DeserializeGuard, PartialObjectMeta},
-    runtime::{controller, reflector::ObjectRef, watcher},
+    runtime::{controller, reflector::ObjectRef},
 };
 use tracing::{Instrument as _, Span};
 
@@ -32,8 +32,8 @@ use crate::{
 
 /// Runs the controller until `stop` resolves and the passes under way are done.
 pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
-    let api: Api<DeserializeGuard<GenesysOrganization>> = Api::all(clients.watches.clone());
-    let mut selected = watcher::Config::default();
+    let api: Api<DeserializeGuard<GenesysOrganization>> = Api::all(context.pulse.watching(&clients.watches, "the organizations"));
+    let mut selected = watch::everything();
     if let Some(selector) = &context.settings.organizations {
         selected = selected.labels(selector);
     }
@@ -42,7 +42,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
     let store = controller.store();
     context.metrics.add_organizations(store.clone());
     // The operator's own namespace, metadata only: a corrected credential is seen at once.
-    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(clients.watches.clone(), &context.settings.operator_namespace);
+    let secrets: Api<PartialObjectMeta<Secret>> =
+        Api::namespaced(context.pulse.watching(&clients.watches, "the credentials of organizations"), &context.settings.operator_namespace);
     let by_secret = store.clone();
     let doubting = context.clone();
     let doubts = stream::unfold(doubting, |context| async move {
@@ -64,7 +65,7 @@ pub async fn run(clients: &Clients, context: Arc<Context>, stop: Stop) {
         span(&object).in_scope(|| reconcile::error_policy(&object, error, &context))
     };
     let passes = controller
-        .watches(secrets, watcher::Config::default(), move |secret| {
+        .watches(secrets, watch::everything(), move |secret| {
             let name = secret.metadata.name.unwrap_or_default();
             let uses = by_secret.state().into_iter().filter(|object| object.spec.credentials_secret_ref.name == name);
             uses.map(|object| ObjectRef::from_obj(&*object)).collect::<Vec<_>>()

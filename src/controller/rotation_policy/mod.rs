@@ -15,7 +15,7 @@ pub mod status;
 use std::sync::Arc;
 
 use futures::{StreamExt as _, future::BoxFuture};
-use kube::runtime::{controller, watcher};
+use kube::runtime::controller;
 use tracing::{Instrument as _, Span};
 
 use super::{Clients, Stop, context::Context, error::Error, oauth_client::Scope, watch};
@@ -35,7 +35,8 @@ pub async fn run(clients: &Clients, context: Arc<Context>, scope: Scope, stop: S
     let on_error = |object: Arc<GenesysRotationPolicy>, error: &Error, context: Arc<Context>| {
         span(&object).in_scope(|| reconcile::error_policy(&object, error, &context))
     };
-    let controller = watch::controller(watch::of_scope(&clients.watches, &scope), watcher::Config::default(), &context);
+    let watches = context.pulse.watching(&clients.watches, &format!("the rotation policies{scope}"));
+    let controller = watch::controller(watch::of_scope(&watches, &scope), watch::everything(), &context);
     context.metrics.add_policies(controller.store());
     controller
         .with_config(controller::Config::default().concurrency(4))

@@ -71,7 +71,7 @@ macro_rules! catalog {
 
 catalog! {
     BUILD: Info "genesys_oauth_build" [1: "version"] "Version of the operator.";
-    LEADING: Gauge "genesys_oauth_leading" [0:] "1 while this process holds the lease and works, 0 while it waits.";
+    LEADING: Gauge "genesys_oauth_leading" [0:] "1 while this process holds the lease and works, 0 while it waits or hangs.";
 
     CREDENTIAL_ISSUED: Gauge "genesys_oauth_credential_issued_timestamp_seconds" [2: "namespace", "name"]
         "When the published secret came into being, by the platform's clock.";
@@ -104,7 +104,7 @@ catalog! {
     INVENTORY: Gauge "genesys_oauth_inventory_clients" [2: "organization", "sort"]
         "How many clients of each sort an organization has on the platform.";
     SCAN: Gauge "genesys_oauth_scan_timestamp_seconds" [1: "organization"]
-        "When the list of all clients was begun that was last compared with the objects.";
+        "When the list of all clients was begun that was last compared with the objects, or when this process began to work.";
     SCAN_INTERVAL: Gauge "genesys_oauth_scan_interval_seconds" [1: "organization"]
         "How often all clients of an organization are listed.";
 

@@ -21,7 +21,7 @@ pub struct Connection {
     pub organization: String,
     /// The budgets of the API and of the login host, once there is a client for them.
     pub budgets: Option<[BudgetView; 2]>,
-    /// When the list of all clients was begun that was compared last.
+    /// When the list of all clients was begun that was compared last; before the first, when the process began to work.
     pub scanned: Option<Timestamp>,
     /// The calls that were made.
     pub calls: Option<Arc<Tally>>,

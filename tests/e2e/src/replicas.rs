@@ -21,7 +21,7 @@ use crate::harness::{Harness, PATIENCE};
 use crate::manifests::client;
 use crate::oauth::{client_credentials, default_names};
 use crate::operator::{Operator, Terms};
-use crate::process::tail;
+use crate::process::{Process, tail};
 use crate::world::{Plan, Route, World, decode};
 
 /// The lease of the two, in seconds as [`Terms::SHORT`] has it.
@@ -171,21 +171,41 @@ impl<'a> Pair<'a> {
             Strike::Terminate => {
                 process.signal("TERM").await?;
                 let (last, at) = self.taken_over(former, PATIENCE).await?.context("no takeover after SIGTERM")?;
+                ends(&process, 0).await?;
                 seen.after_terminations.push((at - last).as_secs_f64());
             }
             Strike::Halt => {
                 process.signal("STOP").await?;
-                let halted = HALT.mul_f64(random.random());
-                if self.taken_over(former, halted).await?.is_some() {
+                // The first outlasts the lease for certain.
+                let halted = if seen.halts == 0 { HALT } else { HALT.mul_f64(random.random()) };
+                let lost = self.taken_over(former, halted).await?.is_some();
+                if lost {
                     seen.halts_with_takeover += 1;
                     // The other one works for a while before this one wakes and believes itself the holder.
                     tokio::time::sleep(WITHIN.mul_f64(random.random())).await;
                 }
                 process.signal("CONT").await?;
                 seen.halts += 1;
+                if lost {
+                    ends(&process, 1).await?;
+                    ensure!(process.log().contains("the lease is lost"), "it does not say why it ended:\n{}", tail(&process.log(), 5));
+                }
             }
         }
         self.revive()
+    }
+}
+
+/// Waits until a replica ended by itself, and demands its exit code.
+async fn ends(process: &Process, code: i32) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = process.ended() {
+            ensure!(status.code() == Some(code), "it ended with {status}, not with {code}:\n{}", tail(&process.log(), 5));
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < PATIENCE, "it still runs:\n{}", tail(&process.log(), 5));
+        tokio::time::sleep(LOOK).await;
     }
 }
 

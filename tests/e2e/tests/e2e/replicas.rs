@@ -22,6 +22,7 @@ async fn survived(harness: Arc<Harness>) -> Result<()> {
     ensure!(seen.refused == 0, "{} of {} logins with a published credential were refused", seen.refused, seen.logins);
     let made = (seen.after_kills.len(), seen.halts, seen.after_terminations.len());
     ensure!(made == (strikes.kills, strikes.halts, strikes.terminations), "strikes were left out: {made:?}");
+    ensure!(seen.halts_with_takeover > 0, "no halt outlasted the lease");
     say(&format!(
         "  replicas: {} objects, {} rotations; takeover after SIGKILL {:.1?} s, after SIGTERM {:.2?} s, in {} of {} halts; {} logins, none refused",
         seen.objects, seen.rotations, seen.after_kills, seen.after_terminations, seen.halts_with_takeover, strikes.halts, seen.logins
