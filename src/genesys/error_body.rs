@@ -9,43 +9,15 @@ use serde_json::Value;
 
 use super::bounded::one;
 use super::error::{ApiError, Error, Operation};
-<<<<<<< HEAD
 use super::model::{object, text};
 use super::sent::{MAX_WORD, Sent};
 use super::transport::MAX_REFUSAL;
 
-=======
-use super::model::text;
-use crate::redaction::withheld;
-
-/// The most characters of a message that are kept.
-const MAX_TEXT: usize = 256;
-/// The most characters of a code, a permission or a correlation id that are kept.
-const MAX_WORD: usize = 128;
->>>>>>> main
 /// The most permissions that are kept of one message.
 const MAX_PERMISSIONS: usize = 20;
 /// The longest wait that is believed; the SDKs give up over 180 s (COMMON).
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(180);
 
-<<<<<<< HEAD
-=======
-/// The text without control characters, at most 256 characters.
-pub(super) fn clean(text: &str) -> String {
-    cut(text, MAX_TEXT)
-}
-
-fn cut(text: &str, length: usize) -> String {
-    withheld(text).chars().filter(|c| !c.is_control()).take(length).collect()
-}
-
-/// The header `ININ-Correlation-Id`, which every response carries (FORUM 12028).
-pub(crate) fn correlation_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("inin-correlation-id")?.to_str().ok()?;
-    Some(cut(id, MAX_WORD)).filter(|id| !id.is_empty())
-}
-
->>>>>>> main
 /// The header `Retry-After`, in seconds or as a date, at most what the platform's rule waits for (COMMON): beyond it the next answer says so again.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();

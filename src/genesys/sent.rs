@@ -7,15 +7,12 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::token::ClientCredential;
+use crate::redaction::{WITHHELD, withheld};
 
 /// The most characters of a message that are kept.
 const MAX_TEXT: usize = 256;
 /// The most characters of a code, a permission or a correlation id that are kept.
 pub(super) const MAX_WORD: usize = 128;
-/// What stands for what may be a secret.
-const WITHHELD: &str = "[withheld]";
-/// From this length on a word may be a secret: the platform's have 43 characters.
-const SHORTEST_SECRET: usize = 32;
 
 /// What is shorter is a part of too many words to be masked, and no secret.
 const SHORTEST_MASKED: usize = 4;
@@ -93,24 +90,6 @@ fn percent(text: &str, encoded: impl Fn(u8) -> String) -> String {
         }
     }
     written
-}
-
-/// The text with a mark in place of what may be a secret: an answer may repeat one that this request did not carry.
-fn withheld(text: &str) -> String {
-    let of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/');
-    let mut shown = String::with_capacity(text.len());
-    for piece in text.split_inclusive(|c| !of_word(c)) {
-        let word = piece.trim_end_matches(|c| !of_word(c));
-        shown.push_str(if looks_secret(word) { WITHHELD } else { word });
-        shown.push_str(&piece[word.len()..]);
-    }
-    shown
-}
-
-/// Long, and with letters of both cases: no id, permission or scope of the platform is that, and every secret and token.
-fn looks_secret(word: &str) -> bool {
-    let has = |kind: fn(&u8) -> bool| word.as_bytes().iter().any(kind);
-    word.len() >= SHORTEST_SECRET && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
 #[cfg(test)]
