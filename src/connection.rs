@@ -169,9 +169,9 @@ where
                 return Ok(response.map(Either::Left));
             }
             let (mut parts, body) = response.into_parts();
-            let body = Limited::new(body, most).collect().await.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
-                true => Unanswered::Large(most).into(),
-                false => error,
+            let body = Limited::new(body, most).collect().await.map_err(|error| {
+                let large = error.is::<http_body_util::LengthLimitError>();
+                if large { Unanswered::Large(most).into() } else { error }
             })?;
             let mut body = body.to_bytes();
             // An admission webhook may repeat the object that it refuses, and what is refused is told in conditions, Events and logs.

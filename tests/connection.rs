@@ -11,7 +11,7 @@ use genesys_oauth_operator::{
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Config,
-    api::PostParams,
+    api::{ListParams, PostParams},
     runtime::watcher::{self, watcher},
 };
 use tokio::{
@@ -76,7 +76,7 @@ impl Server {
                             connection.write_all(b" ").await?;
                             sleep(Duration::from_millis(20)).await;
                         } else {
-                            connection.write_all(&[b' '; 65_536]).await?;
+                            connection.write_all(&[b' '; 8192]).await?;
                         }
                     }
                 }
@@ -163,7 +163,7 @@ async fn the_time_in_which_a_connection_was_not_used_is_not_the_next_answers() {
     for client in [clients.calls, clients.watches] {
         let api: Api<ConfigMap> = Api::namespaced(client, "default");
         for _ in 0..2 {
-            ends(api.list(&Default::default())).await.expect("an answer in time");
+            ends(api.list(&ListParams::default())).await.expect("an answer in time");
             sleep(idle).await;
         }
     }

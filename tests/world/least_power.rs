@@ -88,9 +88,9 @@ async fn told_again(world: &World) {
         world.organization_shows("Ready=False").await;
         world.give_credential(OPERATOR_CLIENT_SECRET);
         world.organization_shows("Ready=True/Available").await;
-        let asked = turn.to_string();
-        world.request("told", "rotate", &format!("{asked}/Emergency")).await;
-        world.until("the rotation", |world| (world.status("told")["lastRotation"]["request"] == *asked).then_some(())).await;
+        let seconds = 3600 * (turn + 2);
+        world.declare("told", &json!({ "accessTokenValiditySeconds": seconds }));
+        world.until("the edit", |world| (world.client_of("told").access_token_validity_seconds == seconds).then_some(())).await;
         tokio::time::sleep(Duration::from_secs(70)).await;
     }
     let series = world.list("events").into_iter().filter(|event| !event["series"].is_null());

@@ -13,7 +13,9 @@ fn most(places: u64) -> u64 {
     once(plan, async |world| {
         world.simulator.plant(Fault::on(Operation::CreateClient, FaultKind::Delay).delayed_by(Duration::from_secs(8)).times(0));
         let names: Vec<String> = (0..30).map(|number| format!("client-{number}")).collect();
-        names.iter().for_each(|name| world.declare(name, &json!({})));
+        for name in &names {
+            world.declare(name, &json!({}));
+        }
         for name in &names {
             world.settles(name).await;
         }
