@@ -26,8 +26,8 @@ fn repeats(secret: &str) -> Value {
 /// The statuses of errors, those that are certain and those that are not mixed: one set for each world.
 const STATUSES: [&[u16]; 2] = [&[400, 500, 403, 409, 429], &[401, 503, 404, 413]];
 
-/// A day in the unit of ten minutes.
-const DAY_OF_TENS: usize = 144;
+/// Two weeks in the unit of ten minutes.
+const WEEKS_OF_TENS: usize = 14 * 144;
 
 /// The simulator's name of an operation. It names the two of the usage query as the platform's documentation does.
 fn simulated(operation: genesys::Operation) -> Operation {
@@ -38,9 +38,10 @@ fn simulated(operation: genesys::Operation) -> Operation {
     }
 }
 
-/// Everything that the operator ever calls.
+/// Everything that the operator ever calls: what is added to its list is looked at here, or no story calls it and the test says so.
 fn operations() -> impl Iterator<Item = Operation> {
-    genesys::Operation::ALL.into_iter().map(simulated)
+    // The client of the platform can read one integration credential; no pass does, each lists them.
+    genesys::Operation::ALL.into_iter().filter(|operation| *operation != genesys::Operation::GetCredential).map(simulated)
 }
 
 /// A client in whose life the operation is called.
@@ -50,7 +51,7 @@ fn spec_for(world: &World, operation: Operation) -> Value {
         Operation::ResetClientSecret => json!({ "scim": true }),
         Operation::ListScopes => json!({ "grantType": "AuthorizationCode", "roles": null, "scopes": ["users:readonly"],
             "redirectUris": ["https://app.example.com/callback"] }),
-        Operation::ListCredentials | Operation::GetCredential | Operation::UpdateCredential => {
+        Operation::ListCredentials | Operation::UpdateCredential => {
             let fields = [("clientId".to_owned(), "x".to_owned()), ("clientSecret".to_owned(), "y".to_owned())].into();
             let id = world.simulator.add_integration_credential("data", "pureCloudOAuthClient", fields);
             let mut access = objects::organization()["spec"]["access"][0].clone();
@@ -92,8 +93,8 @@ fn lives_through(seed: u64, operation: Operation, plant: impl Fn(&World, &str)) 
         let secret = world.held(NAME).and_then(|held| held.client_secret).expect("a credential");
         plant(world, &secret);
         life(world, &spec).await;
-        // Who may not ask for counts asks again much later.
-        for _ in 0..DAY_OF_TENS {
+        // Counts that could not be had are asked for again much later.
+        for _ in 0..WEEKS_OF_TENS {
             if world.simulator.faults().is_empty() {
                 break;
             }

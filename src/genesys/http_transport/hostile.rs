@@ -237,7 +237,7 @@ async fn ask(platform: &Platform, asked: Asked) -> Result<(), String> {
 fn expected(asked: Asked, attack: Attack) -> &'static str {
     match (attack, asked) {
         (Attack::Drip | Attack::SlowHead, _) => "no answer within ",
-        (Attack::HugeHead, _) => "the response was lost",
+        (Attack::HugeHead, _) => "message head is too large",
         (Attack::Redirect, _) => "HTTP 307",
         // Of an error only so much is read as an error may hold; its status counts.
         (_, Asked::RefusedLogin) => "HTTP 400",
