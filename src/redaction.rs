@@ -5,7 +5,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 /// What stands for a word that may be a secret.
-const WITHHELD: &str = "[withheld]";
+pub(crate) const WITHHELD: &str = "[withheld]";
 /// From this length on a word may be a secret: the platform's have 43 characters.
 const SHORTEST_SECRET: usize = 32;
 /// A shorter value of a Secret is no secret: names, regions, types of grants.

@@ -142,12 +142,12 @@ async fn a_clients_whole_life() {
     let scan = platform.list_clients().await.expect("a scan");
     assert!(scan.clients.iter().any(|client| client.id == id) && scan.clients.iter().any(|client| client.id == OWN_ID));
     let read = platform.get_client(&id).await.expect("read");
-    assert!(!read.raw.contains_key("secret"));
+    assert!(!read.members().contains_key("secret"));
 
     let changed = ClientRequest { name: "billing 2".to_owned(), access_token_validity_seconds: Some(7200), ..request };
     let fields: Vec<_> = changed.differences(&read).iter().map(|difference| difference.field).collect();
     assert_eq!(fields, ["name", "accessTokenValiditySeconds"]);
-    let updated = platform.update_client(&id, changed.overlay(&read.raw)).await.expect("updated");
+    let updated = platform.update_client(&id, changed.overlay(&read.members())).await.expect("updated");
     assert_eq!(changed.differences(&updated), []);
 
     let slot = platform.slot().await.expect("a slot");
@@ -159,7 +159,7 @@ async fn a_clients_whole_life() {
     let error = platform.delete_client(&id).await.expect_err("still active");
     assert_eq!((error.code(), error.class()), (Some("cannot.delete.client"), ErrorClass::Rejected));
     let inactive = ClientRequest { state: ClientState::Inactive, ..changed };
-    platform.update_client(&id, inactive.overlay(&updated.raw)).await.expect("made inactive");
+    platform.update_client(&id, inactive.overlay(&updated.members())).await.expect("made inactive");
     assert!(matches!(world.token(&second).await, Err(CredentialError::InvalidClient { .. })));
     platform.delete_client(&id).await.expect("deleted");
     platform.delete_client(&id).await.expect("what is gone is deleted");

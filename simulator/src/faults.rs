@@ -56,6 +56,16 @@ pub enum FaultKind {
     LostResponse,
     /// The connection closes with no answer, and nothing was done.
     RefuseConnection,
+    /// A list that never ends, as fast as it is read, of entries that take far more memory than their text.
+    Endless,
+    /// One byte ten times a second, without an end.
+    Drip,
+    /// A small compressed body that unfolds to 25 MiB.
+    GzipBomb,
+    /// Lists in lists, 100,000 deep.
+    Nested,
+    /// A redirect (307) to the URL that `body` holds.
+    Redirect,
 }
 
 /// A fault for the next calls of an operation.
@@ -69,7 +79,7 @@ pub struct Fault {
     pub operation: FaultTarget,
     /// How they fail.
     pub kind: FaultKind,
-    /// The status of `Status` (default 503) and `Html` (default 502).
+    /// The status of `Status` (default 503) and `Html` (default 502), and of the hostile kinds (default 200, `Redirect` 307).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// Seconds for the `Retry-After` header.

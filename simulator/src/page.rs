@@ -79,7 +79,8 @@ the admin API is under <code>/admin</code>.</p>\
 <button>Add</button></form>\
 <h2>Faults</h2><table><tr><th>Number<th>Fault</tr>{faults}</table>\
 <form method=\"post\" action=\"/page/faults\"><label>Operation <select name=\"operation\">{operations}</select> \
-Kind <select name=\"kind\"><option>Status<option>Delay<option>Hang<option>Truncate<option>Html<option>LostResponse<option>RefuseConnection</select></label>\
+Kind <select name=\"kind\"><option>Status<option>Delay<option>Hang<option>Truncate<option>Html<option>LostResponse<option>RefuseConnection\
+<option>Endless<option>Drip<option>GzipBomb<option>Nested<option>Redirect</select></label>\
 <label>Status <input name=\"status\" size=\"4\" placeholder=\"503\"> Retry-After <input name=\"retry_after\" size=\"4\"> \
 Delay in milliseconds <input name=\"delay\" size=\"7\"> Calls <input name=\"count\" size=\"4\" value=\"1\"></label>\
 <button>Plant</button></form>\

@@ -19,6 +19,7 @@ use crate::clock::http_date;
 use crate::error::ErrorBody;
 use crate::exchange::{Content, Reply, Request};
 use crate::faults::{Fault, FaultKind};
+use crate::hostile;
 use crate::operations::{self, Operation};
 use crate::simulator::Simulator;
 use crate::{admin, page};
@@ -83,7 +84,7 @@ async fn struck(simulator: &Simulator, request: &Request, fault: Fault) -> Respo
     let after = match fault.kind {
         FaultKind::Truncate | FaultKind::LostResponse => true,
         FaultKind::RefuseConnection => false,
-        FaultKind::Status | FaultKind::Delay | FaultKind::Hang | FaultKind::Html => fault.after,
+        _ => fault.after,
     };
     if !after {
         tokio::time::sleep(delay).await;
@@ -109,6 +110,11 @@ async fn struck(simulator: &Simulator, request: &Request, fault: Fault) -> Respo
         FaultKind::Hang | FaultKind::LostResponse | FaultKind::RefuseConnection => {
             told(simulator, &Reply::empty(StatusCode::OK), None);
             closed()
+        }
+        FaultKind::Endless | FaultKind::Drip | FaultKind::GzipBomb | FaultKind::Nested | FaultKind::Redirect => {
+            let response = hostile::answer(&fault).unwrap_or_else(closed);
+            told(simulator, &Reply::empty(response.status()), Some(response.status().as_u16()));
+            response
         }
     };
     if after {

@@ -182,6 +182,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::genesys::Kept;
 
     fn client(more: &Value) -> OAuthClient {
         let mut client = json!({
@@ -225,7 +226,7 @@ mod tests {
         let owner = Owner::new("cluster", "team", "billing");
         let marked = |id: &str, nonce: &str| client(&json!({ "id": id, "description": owner.marker(nonce).to_string() }));
         let clients = vec![client(&json!({})), marked("c2", "abcdefgh22"), marked("c3", "abcdefgh33")];
-        let snapshot = Snapshot::new(Arc::new(Scan { clients, begun: Instant::now() }));
+        let snapshot = Snapshot::new(Arc::new(Scan { clients, begun: Instant::now(), kept: Kept::default() }));
         assert_eq!(snapshot.get("c2").map(|(client, _)| client.id.as_str()), Some("c2"));
         assert!(snapshot.get("c4").is_none());
         let found: Vec<_> = snapshot.marked_by(&owner).map(|(client, nonce)| (client.id.as_str(), nonce)).collect();

@@ -4,16 +4,23 @@
 use std::collections::BTreeSet;
 
 use http::Method;
+use serde_json::Value;
 
 use super::entities::{self, Division, Organization, Role, Scope, TokenInfo};
 use super::error::{Error, Operation};
-use super::model::RoleDivision;
+use super::model::{RoleDivision, Unreadable};
 use super::paging::Paging;
 use super::platform::Platform;
 use super::token::AccessToken;
 
-/// The most bytes of all pages of a list of roles, divisions, scopes or credentials.
-const MAX_LIST: usize = 32 * 1024 * 1024;
+/// The most bytes of all pages of a list of roles, divisions, scopes or credentials: a role of all permissions has some 300 KB.
+const MAX_LIST: usize = 16 * 1024 * 1024;
+/// The most memory that such a list may take: ids, names, permissions.
+const MAX_KEPT: usize = 4 * 1024 * 1024;
+/// The most bytes of the operator's own grants, which show a whole role each.
+const MAX_GRANTS: usize = 8 * 1024 * 1024;
+/// The most of these grants.
+const MAX_PAIRS: usize = 10_000;
 
 impl Platform {
     /// The organization of the operator's token; needs no permission.
@@ -55,11 +62,17 @@ impl Platform {
     /// The roles and divisions that the operator holds itself; it can hand out no others (DEV, HELP).
     pub async fn own_grants(&self) -> Result<BTreeSet<RoleDivision>, Error> {
         let call = self.one(Operation::GetSubjectsMe, Method::GET, "/api/v2/authorization/subjects/me".to_owned());
-        self.call(&call).await?.read(entities::grants)
+        let mut grants = BTreeSet::new();
+        let each = |value: Value| {
+            grants.extend(entities::grant(&value));
+            if grants.len() > MAX_PAIRS { Err(Unreadable(format!("more than {MAX_PAIRS} grants"))) } else { Ok(()) }
+        };
+        self.call(&call.at_most(MAX_GRANTS)).await?.read_list("grants", each, |_| Ok(()))?;
+        Ok(grants)
     }
 
     pub(super) fn paging(&self, operation: Operation, path: &str) -> Paging {
-        Paging { operation, path: path.to_owned(), timeout: self.timeouts().scan, max_bytes: MAX_LIST }
+        Paging { operation, path: path.to_owned(), timeout: self.timeouts().scan, max_bytes: MAX_LIST, max_kept: MAX_KEPT }
     }
 }
 

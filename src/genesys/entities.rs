@@ -1,8 +1,6 @@
 //! The smaller things that the platform names: who a token is, the organization, roles, divisions, scopes, integration
 //! credentials. Reading is tolerant, and the fields of an integration credential are never read.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -14,6 +12,19 @@ pub(super) trait Entity: Sized {
     fn read(value: Value) -> Result<Self, Unreadable>;
     /// What tells it from the others of its list.
     fn id(&self) -> &str;
+    /// How many bytes of memory it takes, about.
+    fn weight(&self) -> usize;
+}
+
+/// What a text takes beside its bytes: its place in a list, and what the allocator adds.
+pub(super) const TEXT: usize = 48;
+/// What an entry takes in the indexes of its list.
+pub(super) const INDEXED: usize = 256;
+/// The most characters of one part of a permission. A role may hold thousands of them, each of three parts.
+const MAX_PART: usize = 128;
+
+fn weight_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> usize {
+    texts.into_iter().map(|text| text.len() + TEXT).sum::<usize>() + INDEXED
 }
 
 /// What a token is good for (SPEC `TokenInfo`).
@@ -120,13 +131,21 @@ impl Entity for Role {
     fn id(&self) -> &str {
         &self.id
     }
+
+    fn weight(&self) -> usize {
+        weight_of(self.permissions.iter().chain([&self.id, &self.name]).map(String::as_str))
+    }
 }
 
 /// The permissions of a policy of a role (SPEC `DomainPermissionPolicy`).
 fn policy(policy: &Value) -> Vec<String> {
     let Some(policy) = policy.as_object() else { return Vec::new() };
     let part = |name| text(policy, name).unwrap_or_else(|| "*".to_owned());
-    texts(policy, "actionSet").into_iter().map(|action| format!("{}:{}:{action}", part("domain"), part("entityName"))).collect()
+    if ["domain", "entityName"].iter().any(|name| part(name).len() > MAX_PART) {
+        return Vec::new();
+    }
+    let actions = texts(policy, "actionSet").into_iter().filter(|action| action.len() <= MAX_PART);
+    actions.map(|action| format!("{}:{}:{action}", part("domain"), part("entityName"))).collect()
 }
 
 impl Entity for Division {
@@ -142,6 +161,10 @@ impl Entity for Division {
     fn id(&self) -> &str {
         &self.id
     }
+
+    fn weight(&self) -> usize {
+        weight_of([self.id.as_str(), &self.name])
+    }
 }
 
 impl Entity for Scope {
@@ -151,6 +174,10 @@ impl Entity for Scope {
 
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn weight(&self) -> usize {
+        weight_of([self.id.as_str()])
     }
 }
 
@@ -168,17 +195,16 @@ impl Entity for IntegrationCredential {
     fn id(&self) -> &str {
         &self.id
     }
+
+    fn weight(&self) -> usize {
+        weight_of([self.id.as_str()].into_iter().chain(self.name.as_deref()).chain(self.kind.as_deref()))
+    }
 }
 
-/// The role and division pairs of `GET /authorization/subjects/me` (SPEC `AuthzSubject.grants`).
-pub(super) fn grants(value: Value) -> Result<BTreeSet<RoleDivision>, Unreadable> {
-    let map = object(value)?;
-    let grants = map.get("grants").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let pair = |grant: &Value| {
-        let grant = grant.as_object()?;
-        Some(RoleDivision { role_id: text(member(grant, "role")?, "id")?, division_id: text(member(grant, "division")?, "id")? })
-    };
-    Ok(grants.iter().filter_map(pair).collect())
+/// The role and division of a grant of `GET /authorization/subjects/me` (SPEC `AuthzSubject.grants`).
+pub(super) fn grant(grant: &Value) -> Option<RoleDivision> {
+    let grant = grant.as_object()?;
+    Some(RoleDivision { role_id: text(member(grant, "role")?, "id")?, division_id: text(member(grant, "division")?, "id")? })
 }
 
 fn member<'a>(map: &'a Map<String, Value>, name: &str) -> Option<&'a Map<String, Value>> {
@@ -224,12 +250,24 @@ mod tests {
     }
 
     #[test]
-    fn grants_are_pairs() {
-        let subject = json!({"id": "c", "grants": [
-            {"role": {"id": "r1"}, "division": {"id": "d1"}}, {"role": {"id": "r1"}, "division": {"id": "d1"}}, {"role": {"id": "r2"}}, 3,
-        ]});
-        let expected = RoleDivision { role_id: "r1".into(), division_id: "d1".into() };
-        assert_eq!(grants(subject), Ok([expected].into()));
-        assert_eq!(grants(json!({})), Ok(BTreeSet::new()));
+    fn a_grant_is_a_pair_or_none() {
+        let pair = RoleDivision { role_id: "r1".into(), division_id: "d1".into() };
+        assert_eq!(grant(&json!({"role": {"id": "r1", "policies": [{}]}, "division": {"id": "d1"}})), Some(pair));
+        assert!(grant(&json!({"role": {"id": "r2"}})).is_none() && grant(&json!(3)).is_none());
+    }
+
+    #[test]
+    fn a_policy_of_a_role_does_not_multiply_a_long_text() {
+        let long = "x".repeat(10_000);
+        let actions: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+        let role = |domain: &str, action: &str| {
+            let actions: Vec<&str> = actions.iter().map(String::as_str).chain([action]).collect();
+            let policy = json!({"domain": domain, "entityName": "client", "actionSet": actions});
+            Role::read(json!({"id": "r", "permissionPolicies": [policy]})).expect("readable")
+        };
+        assert!(role(&long, "add").permissions.is_empty());
+        let role = role("oauth", &long);
+        assert_eq!(role.permissions.len(), 1000);
+        assert!(role.weight() > role.permissions.iter().map(String::len).sum());
     }
 }

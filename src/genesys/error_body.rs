@@ -7,33 +7,16 @@ use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::bounded::one;
 use super::error::{ApiError, Error, Operation};
-use super::model::text;
-use crate::redaction::withheld;
+use super::model::{object, text};
+use super::sent::{MAX_WORD, Sent};
+use super::transport::MAX_REFUSAL;
 
-/// The most characters of a message that are kept.
-const MAX_TEXT: usize = 256;
-/// The most characters of a code, a permission or a correlation id that are kept.
-const MAX_WORD: usize = 128;
 /// The most permissions that are kept of one message.
 const MAX_PERMISSIONS: usize = 20;
 /// The longest wait that is believed; the SDKs give up over 180 s (COMMON).
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(180);
-
-/// The text without control characters, at most 256 characters.
-pub(super) fn clean(text: &str) -> String {
-    cut(text, MAX_TEXT)
-}
-
-fn cut(text: &str, length: usize) -> String {
-    withheld(text).chars().filter(|c| !c.is_control()).take(length).collect()
-}
-
-/// The header `ININ-Correlation-Id`, which every response carries (FORUM 12028).
-pub(crate) fn correlation_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("inin-correlation-id")?.to_str().ok()?;
-    Some(cut(id, MAX_WORD)).filter(|id| !id.is_empty())
-}
 
 /// The header `Retry-After`, in seconds or as a date, at most what the platform's rule waits for (COMMON): beyond it the next answer says so again.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -62,13 +45,10 @@ fn http_date(text: &str) -> Option<Timestamp> {
 ///
 /// Only 400, 401, 403, 404, 413, 415 and 429 with a parsed error body are certain refusals (protocols §2): an error page
 /// of something in between looks like them, but says nothing about what the platform did.
-pub(super) fn refusal(operation: Operation, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+pub(super) fn refusal(operation: Operation, status: StatusCode, headers: &HeaderMap, body: &[u8], sent: &Sent) -> Error {
     let retry_after = retry_after(headers);
-    let header_id = correlation_id(headers);
-    let parsed = match serde_json::from_slice(body) {
-        Ok(Value::Object(map)) => Some(map),
-        _ => None,
-    };
+    let header_id = sent.correlation_id(headers);
+    let parsed = if body.len() <= MAX_REFUSAL { one(body, object).ok() } else { None };
     let code = parsed.as_ref().and_then(|map| text(map, "code"));
     let agrees = |map: &serde_json::Map<String, Value>| match map.get("status").and_then(Value::as_u64) {
         Some(written) => written == u64::from(status.as_u16()),
@@ -83,18 +63,18 @@ pub(super) fn refusal(operation: Operation, status: StatusCode, headers: &Header
             operation,
             status: status.as_u16(),
             missing_permissions: if status.as_u16() == 403 && code.starts_with("missing.") {
-                permissions(&withheld(&message))
+                permissions(&sent.masked(&message))
             } else {
                 Vec::new()
             },
-            code: cut(code, MAX_WORD),
-            message: clean(&message),
-            correlation_id: header_id.or_else(|| text(map, "contextId").map(|id| cut(&id, MAX_WORD))),
+            code: sent.word(code),
+            message: sent.clean(&message),
+            correlation_id: header_id.or_else(|| text(map, "contextId").map(|id| sent.word(&id))),
             retry_after,
         });
     }
     let reason = match (&parsed, code) {
-        (Some(_), Some(code)) => cut(&code, MAX_WORD),
+        (Some(_), Some(code)) => sent.word(&code),
         (Some(_), None) => "an answer without a code".to_owned(),
         (None, _) => "an answer that is not the platform's".to_owned(),
     };
@@ -126,28 +106,11 @@ mod tests {
 
     fn read(status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).expect("a status");
-        refusal(Operation::CreateClient, status, &HeaderMap::new(), body.as_bytes())
+        refusal(Operation::CreateClient, status, &HeaderMap::new(), body.as_bytes(), &Sent::default())
     }
 
     fn body(status: u16, code: &str, message: &str) -> String {
         json!({"status": status, "code": code, "message": message, "contextId": "abc"}).to_string()
-    }
-
-    #[test]
-    fn what_looks_like_a_secret_is_withheld_and_ids_and_names_are_not() {
-        let secret = "Zb8hXx3Yv-0Qe_kT1mP7uWcR5sA9dLfG2nJ4oB6iKyE";
-        let told = format!("the secret {secret}, of \"{secret}\" is wrong: secret={secret}&x");
-        assert_eq!(clean(&told), "the secret [withheld], of \"[withheld]\" is wrong: secret=[withheld]&x");
-        assert_eq!(cut(&format!("{secret}{secret}"), 5), "[with", "not even a part of it");
-        for harmless in [
-            "client 4f2c1b8e-7d7a-4a51-9c1d-0b6c5e7a9f10 of team-a/a-client-of-2024",
-            "missing oauth:client:view",
-            "clientId=4f2c1b8e-7d7a-4a51-9c1d-0b6c5e7a9f10",
-            "Payment-Service-EU1-Production",
-            "",
-        ] {
-            assert_eq!(clean(harmless), harmless);
-        }
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! The transport over the network: rustls with ring, one pool, bounded bodies. It must not retry, follow a redirect or
-//! read more of a body than it was allowed to.
+//! read more of a body than it was allowed to. Bodies of answers are cleared after use; the buffers of TLS, HTTP and
+//! decompression below are those libraries' own, and so are their copies of what is sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 
+use super::buffers::{Buffer, Buffers};
+use super::memory;
 use super::region::is_loopback;
-use super::transport::{Limits, Transport, TransportError};
+use super::transport::{Limits, MAX_REFUSAL, Transport, TransportError};
 
 /// How long resolving, connecting and the TLS handshake may take together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +28,7 @@ pub struct HttpTransport {
     client: reqwest::Client,
     /// A proxy has no business between two programs of one machine.
     loopback: reqwest::Client,
+    buffers: Arc<Buffers>,
 }
 
 /// Why no transport could be set up.
@@ -38,7 +43,7 @@ impl HttpTransport {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = builder().build().map_err(|error| SetupError(describe(&error)))?;
         let loopback = builder().no_proxy().build().map_err(|error| SetupError(describe(&error)))?;
-        Ok(Self { client, loopback })
+        Ok(Self { client, loopback, buffers: Buffers::new(memory::for_reading()) })
     }
 
     async fn exchange(&self, request: Request<Bytes>, max_body: usize) -> Result<Response<Bytes>, TransportError> {
@@ -57,16 +62,35 @@ impl HttpTransport {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
-        let mut body = BytesMut::new();
-        // Chunks come decompressed, so the bound holds for what a small compressed body unfolds to.
-        while let Some(chunk) = answer.chunk().await.map_err(|error| TransportError::Lost(describe(&error)))? {
-            if body.len() + chunk.len() > max_body {
-                return Err(TransportError::Lost(format!("the body is larger than {max_body} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        *response.body_mut() = body.freeze();
+        let mut body = self.buffers.open();
+        read(&mut answer, &mut body, max_body).await?;
+        *response.body_mut() = body.finish();
         Ok(response)
+    }
+}
+
+/// Reads the body, for as long as there is memory for it.
+async fn read(answer: &mut reqwest::Response, body: &mut Buffer, max_body: usize) -> Result<(), TransportError> {
+    let lost = |error: &dyn std::error::Error| TransportError::Lost(error.to_string());
+    let success = answer.status().is_success();
+    let most = if success { max_body } else { MAX_REFUSAL };
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            gave_way = body.has_to_go() => return Err(lost(&gave_way)),
+            chunk = answer.chunk() => chunk.map_err(|error| TransportError::Lost(describe(&error)))?,
+        };
+        // Chunks come decompressed, so the bound holds for what a small compressed body unfolds to.
+        let Some(chunk) = chunk else { return Ok(()) };
+        let room = most - body.len();
+        if chunk.len() <= room {
+            body.extend(&chunk, most).await.map_err(|gave_way| lost(&gave_way))?;
+        } else if success {
+            return Err(TransportError::Lost(format!("the body is larger than {max_body} bytes")));
+        } else {
+            // One byte more than may be read as a refusal, so that what was cut off is never taken for the whole.
+            return body.extend(&chunk[..=room], most + 1).await.map_err(|gave_way| lost(&gave_way));
+        }
     }
 }
 
@@ -76,7 +100,7 @@ impl Transport for HttpTransport {
             let exchange = self.exchange(request, limits.max_body);
             match tokio::time::timeout(limits.timeout, exchange).await {
                 Ok(result) => result,
-                Err(_) => Err(TransportError::Lost(format!("no answer within {:?}", limits.timeout))),
+                Err(_) => Err(TransportError::Lost(format!("no answer within {:.0?}", limits.timeout))),
             }
         }
         .boxed()
@@ -107,4 +131,8 @@ fn describe(error: &reqwest::Error) -> String {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls;

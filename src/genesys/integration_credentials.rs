@@ -3,7 +3,8 @@
 
 use http::Method;
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::clients::path_part;
 use super::directory::{Hint, Match, lookup};
@@ -72,23 +73,51 @@ impl Platform {
             return Err(Error::NotSent { operation, reason });
         }
         let path = format!("/api/v2/integrations/credentials/{}", path_part(operation, &current.id)?);
-        let body = json!({
-            "name": current.name,
-            "type": {"name": IntegrationCredential::OAUTH_CLIENT},
-            "credentialFields": {
-                "clientId": credential.client_id,
-                "clientSecret": credential.client_secret.expose_secret(),
-            },
-        });
-        let call = self.one(operation, Method::PUT, path).with_json(&body);
+        let call = self.one(operation, Method::PUT, path).with_secret_json(body(current, credential), &credential.client_secret);
         self.call(&call).await?.read(IntegrationCredential::read)
     }
+}
+
+/// The body of a write (SPEC `Credential`). It is cleared after use.
+fn body(current: &IntegrationCredential, credential: &ClientCredential) -> Zeroizing<Vec<u8>> {
+    let secret = credential.client_secret.expose_secret();
+    let body = Body {
+        name: current.name.as_deref(),
+        kind: Kind { name: IntegrationCredential::OAUTH_CLIENT },
+        fields: Fields { client_id: &credential.client_id, client_secret: secret },
+    };
+    // Room for all of it, escaped six bytes a byte: a buffer that grows leaves what it held in memory.
+    let texts = secret.len() + credential.client_id.len() + body.name.map_or(0, str::len);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(6 * texts + 256));
+    serde_json::to_writer(&mut *bytes, &body).expect("a struct of texts is JSON, and a vector takes all");
+    bytes
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    name: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(rename = "credentialFields")]
+    fields: Fields<'a>,
+}
+
+#[derive(Serialize)]
+struct Kind {
+    name: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    client_id: &'a str,
+    client_secret: &'a str,
 }
 
 #[cfg(test)]
 mod tests {
     use secrecy::SecretString;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::super::testing::{Scripted, json_answer, page, platform};
     use super::*;

@@ -8,15 +8,19 @@ use http::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::bounded::Envelope;
 use super::budget::{Class, Work};
 use super::entities::Entity;
 use super::error::{Error, Operation};
-use super::model::{Unreadable, object, text};
-use super::platform::{Call, Platform, Slot};
+use super::memory::Kept;
+use super::model::{Unreadable, text};
+use super::platform::{Call, Platform, Reply, Slot};
 use super::transport::Limits;
 
 /// The most pages of one list.
 const MAX_PAGES: usize = 1000;
+/// The most entries of one list: more than twice what the operator is made for.
+const MAX_ENTRIES: usize = 25_000;
 /// How often a list is begun that changes while it is read.
 const TRIES: usize = 3;
 
@@ -25,7 +29,10 @@ pub(super) struct Paging {
     pub(super) operation: Operation,
     pub(super) path: String,
     pub(super) timeout: Duration,
+    /// The most bytes of all its pages.
     pub(super) max_bytes: usize,
+    /// The most memory that its entries may take.
+    pub(super) max_kept: usize,
 }
 
 /// A whole list.
@@ -33,11 +40,13 @@ pub(super) struct Listed<T> {
     pub(super) entities: Vec<T>,
     /// Just before the first request was sent.
     pub(super) begun: Instant,
+    /// The memory that they take.
+    pub(super) kept: Kept,
 }
 
 /// One page of it.
-struct Page {
-    entities: Vec<Value>,
+struct Page<T> {
+    entities: Vec<T>,
     next: Option<String>,
     number: Option<u64>,
     count: Option<u64>,
@@ -51,6 +60,7 @@ struct Gathered<T> {
     asked: HashSet<String>,
     /// What the last page said that the list holds.
     total: Option<u64>,
+    kept: Kept,
 }
 
 /// Where to go from a page.
@@ -76,7 +86,7 @@ impl Platform {
 
     /// Reads all pages once; `None` if the list changed meanwhile.
     async fn read_pages<T: Entity>(&self, paging: &Paging, slot: &mut Option<Slot>, deadline: Instant) -> Result<Option<Listed<T>>, Error> {
-        let mut gathered = Gathered::new();
+        let mut gathered = Gathered::new(paging.max_kept);
         let mut left = paging.max_bytes;
         let mut path = paging.path.clone();
         let mut begun = None;
@@ -97,13 +107,13 @@ impl Platform {
                 return Err(paging.incomplete("no time left"));
             }
             gathered.ask(&path).map_err(|reason| paging.incomplete(reason))?;
-            let call = Call { operation: paging.operation, method: Method::GET, path, body: None, limits };
+            let call = Call { operation: paging.operation, method: Method::GET, path, body: None, secret: None, limits };
             let reply = self.call_with(slot, &call).await?;
             left = left.saturating_sub(reply.len());
-            let page = reply.read(Page::read)?;
+            let page = gathered.read(reply)?;
             path = match gathered.take(page, paging, |uri| self.local(uri)).map_err(|reason| paging.incomplete(&reason))? {
                 Next::Page(path) => path,
-                Next::End => return Ok(Some(Listed { entities: gathered.entities, begun })),
+                Next::End => return Ok(Some(Listed { entities: gathered.entities, begun, kept: gathered.kept })),
                 Next::Again => return Ok(None),
             };
         }
@@ -136,8 +146,32 @@ impl Paging {
 }
 
 impl<T: Entity> Gathered<T> {
-    fn new() -> Self {
-        Self { entities: Vec::new(), known: HashSet::new(), asked: HashSet::new(), total: None }
+    fn new(max_kept: usize) -> Self {
+        Self { entities: Vec::new(), known: HashSet::new(), asked: HashSet::new(), total: None, kept: Kept::at_most(max_kept) }
+    }
+
+    /// Reads a page entry by entry, each within its bounds, and all within what the list may take.
+    fn read(&mut self, reply: Reply) -> Result<Page<T>, Error> {
+        let mut entities = Vec::new();
+        let (kept, before) = (&mut self.kept, self.entities.len());
+        let each = |value: Value| {
+            let entity = T::read(value)?;
+            if before + entities.len() >= MAX_ENTRIES {
+                return Err(Unreadable(format!("the list has more than {MAX_ENTRIES} entries")));
+            }
+            kept.take(entity.weight()).map_err(Unreadable)?;
+            entities.push(entity);
+            Ok(())
+        };
+        let envelope =
+            reply.read_list(
+                "entities",
+                each,
+                |envelope| {
+                    if envelope.has_list { Ok(envelope) } else { Err(Unreadable("no entities".to_owned())) }
+                },
+            )?;
+        Ok(Page::of(entities, &envelope))
     }
 
     /// Notes that a page is asked for.
@@ -149,7 +183,7 @@ impl<T: Entity> Gathered<T> {
     }
 
     /// Takes a page in, and says where to go from it.
-    fn take(&mut self, page: Page, paging: &Paging, local: impl Fn(&str) -> Option<String>) -> Result<Next, String> {
+    fn take(&mut self, page: Page<T>, paging: &Paging, local: impl Fn(&str) -> Option<String>) -> Result<Next, String> {
         let first = self.asked.len() <= 1;
         if !first && self.total != page.total {
             return Ok(Next::Again);
@@ -157,8 +191,7 @@ impl<T: Entity> Gathered<T> {
         self.total = page.total;
         let number = page.number.unwrap_or(self.asked.len() as u64);
         let before = self.known.len();
-        for value in page.entities {
-            let entity = T::read(value).map_err(|unreadable| unreadable.to_string())?;
+        for entity in page.entities {
             if self.known.insert(entity.id().to_owned()) {
                 self.entities.push(entity);
             }
@@ -179,14 +212,10 @@ impl<T: Entity> Gathered<T> {
     }
 }
 
-impl Page {
-    fn read(value: Value) -> Result<Self, Unreadable> {
-        let mut map = object(value)?;
-        let Some(Value::Array(entities)) = map.remove("entities") else {
-            return Err(Unreadable("no entities".to_owned()));
-        };
-        let number = |member: &str| map.get(member).and_then(Value::as_u64);
-        Ok(Self { next: text(&map, "nextUri"), number: number("pageNumber"), count: number("pageCount"), total: number("total"), entities })
+impl<T> Page<T> {
+    fn of(entities: Vec<T>, Envelope { members, .. }: &Envelope) -> Self {
+        let number = |member: &str| members.get(member).and_then(Value::as_u64);
+        Self { next: text(members, "nextUri"), number: number("pageNumber"), count: number("pageCount"), total: number("total"), entities }
     }
 }
 
@@ -283,8 +312,35 @@ mod tests {
         assert!(ids.is_err());
         assert_eq!(calls.len(), 3, "the third page has 10 s left");
         let transport = Scripted::in_order(vec![part(&["a"], 1, 2, 2, None), part(&["b"], 2, 2, 2, None)]);
-        let paging = Paging { operation: Operation::ListClients, path: "/x".to_owned(), timeout: Duration::from_secs(60), max_bytes: 150 };
+        let paging = Paging {
+            operation: Operation::ListClients,
+            path: "/x".to_owned(),
+            timeout: Duration::from_secs(60),
+            max_bytes: 150,
+            max_kept: 1024 * 1024,
+        };
         let result = platform(&transport).list::<super::super::model::OAuthClient>(&paging).await;
         assert!(result.is_err_and(|error| error.to_string().contains("too large")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_entries_and_their_memory_are_bounded() {
+        let many: Vec<Value> = (0..=MAX_ENTRIES).map(|number| json!({"id": number.to_string()})).collect();
+        let (_, ids) = scan(vec![page(&json!(many))]).await;
+        assert!(ids.expect_err("too many").to_string().contains("more than 25000 entries"));
+        let (_, ids) = scan(vec![page(&json!(many[1..]))]).await;
+        assert_eq!(ids.expect("that many are fine").len(), MAX_ENTRIES);
+        let paging = Paging {
+            operation: Operation::ListClients,
+            path: "/x".to_owned(),
+            timeout: Duration::from_secs(60),
+            max_bytes: 1024 * 1024,
+            max_kept: 1024 * 1024,
+        };
+        let scopes = vec![""; 30_000];
+        let transport =
+            Scripted::in_order(vec![page(&json!([{"id": "a", "scope": scopes, "name": "the text is small, the list is not"}]))]);
+        let result = platform(&transport).list::<super::super::model::OAuthClient>(&paging).await.map(drop);
+        assert!(result.expect_err("too large").to_string().contains("more than 1 MiB of memory"));
     }
 }

@@ -9,26 +9,26 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, Response};
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use super::audit;
+use super::bounded::{self, Envelope, MAX_ONE};
 use super::budget::{Budget, Class, LONGEST_WAIT, NoSlot, Outcome, Permit, Work};
 use super::credential_error::CredentialError;
 use super::error::{ApiError, Error, Operation};
-use super::error_body::{clean, correlation_id, date, refusal};
+use super::error_body::{date, refusal};
 use super::model::Unreadable;
 use super::region::Endpoints;
+use super::sent::Sent;
 use super::token::{AccessToken, ClientCredential};
 use super::token_source::{FAILED_HOLD, TokenSource};
 use super::transport::{Limits, Transport, TransportError};
 
 /// The platform's code where the organization has no room for another client.
 pub const TOO_MANY_CLIENTS: &str = "auth.too.many.clients";
-/// The most bytes of a reply that holds one thing.
-pub(super) const MAX_ONE: usize = 1024 * 1024;
 /// How many tokens a minute are asked for: 10 within a second were seen to be fine, and 50 not (TF).
 const TOKENS_PER_MINUTE: u32 = 30;
 
@@ -89,12 +89,15 @@ pub(super) struct Call {
     /// Starts with `/`; holds the query.
     pub(super) path: String,
     pub(super) body: Option<Bytes>,
+    /// A client's secret, where the body holds one.
+    pub(super) secret: Option<SecretString>,
     pub(super) limits: Limits,
 }
 
 /// A success.
 pub(super) struct Reply {
     operation: Operation,
+    correlation_id: Option<String>,
     response: Response<Bytes>,
 }
 
@@ -260,30 +263,35 @@ impl Platform {
     pub(super) async fn send_as(&self, token: &AccessToken, call: &Call, limits: Limits) -> Result<Reply, Error> {
         let operation = call.operation;
         let request = self.request(token, call)?;
+        let secrets = || {
+            let sent = Sent::default().and(token.text());
+            call.secret.iter().fold(sent, |sent, secret| sent.and(secret.expose_secret()))
+        };
         let begun = Instant::now();
         let sent = self.0.transport.send(request, limits).await;
         let milliseconds = begun.elapsed().as_millis();
         let response = sent.map_err(|error| {
             tracing::debug!(operation = operation.name(), %error, milliseconds, "platform call");
             let error = match error {
-                TransportError::NotSent(reason) => Error::NotSent { operation, reason: clean(&reason) },
+                TransportError::NotSent(reason) => Error::NotSent { operation, reason: secrets().clean(&reason) },
                 TransportError::Withheld(reason) => Error::Withheld(reason),
                 TransportError::Lost(reason) => {
-                    Error::Unknown { operation, status: None, reason: clean(&reason), correlation_id: None, retry_after: None }
+                    Error::Unknown { operation, status: None, reason: secrets().clean(&reason), correlation_id: None, retry_after: None }
                 }
             };
             audit::tell(call, None, Err(&error));
             error
         })?;
         let status = response.status();
-        let correlation = correlation_id(response.headers());
+        let sent = secrets();
+        let correlation = sent.correlation_id(response.headers());
         tracing::debug!(operation = operation.name(), status = status.as_u16(), correlation, milliseconds, "platform call");
         if status.is_success() {
             audit::tell(call, correlation.as_deref(), Ok(()));
             self.learn_time(&response);
-            return Ok(Reply { operation, response });
+            return Ok(Reply { operation, correlation_id: correlation, response });
         }
-        let error = refusal(operation, status, response.headers(), response.body());
+        let error = refusal(operation, status, response.headers(), response.body(), &sent);
         if error.outcome_is_known() {
             // Only the platform's own answers set the clock, not those of something in between.
             self.learn_time(&response);
@@ -316,7 +324,7 @@ impl Platform {
     /// A call of the usual size.
     pub(super) fn one(&self, operation: Operation, method: Method, path: String) -> Call {
         let limits = Limits { timeout: self.0.timeouts.call, max_body: MAX_ONE };
-        Call { operation, method, path, body: None, limits }
+        Call { operation, method, path, body: None, secret: None, limits }
     }
 }
 
@@ -342,6 +350,19 @@ impl Call {
         self.body = Some(Bytes::from(body.to_string()));
         self
     }
+
+    /// With a JSON body that holds this secret. This copy of it is cleared after use; those that HTTP and TLS make of it are their own.
+    pub(super) fn with_secret_json(mut self, body: Zeroizing<Vec<u8>>, secret: &SecretString) -> Self {
+        self.body = Some(Bytes::from_owner(body));
+        self.secret = Some(secret.clone());
+        self
+    }
+
+    /// With room for a larger answer.
+    pub(super) fn at_most(mut self, max_body: usize) -> Self {
+        self.limits.max_body = max_body;
+        self
+    }
 }
 
 impl Reply {
@@ -355,21 +376,28 @@ impl Reply {
         date(self.response.headers())
     }
 
-    /// Reads the body. A success that cannot be read is an unknown outcome.
+    /// Reads the one thing that the body holds. A success that cannot be read is an unknown outcome.
     pub(super) fn read<T>(self, read: impl FnOnce(Value) -> Result<T, Unreadable>) -> Result<T, Error> {
-        let Self { operation, response } = self;
-        let (parts, body) = response.into_parts();
-        let parsed = serde_json::from_slice(&body);
-        if let Ok(mut body) = body.try_into_mut() {
-            // It may have held a secret.
-            body.zeroize();
-        }
-        let result = parsed.map_err(|_| Unreadable("not JSON".to_owned())).and_then(read);
-        result.map_err(|unreadable| Error::Unknown {
+        self.read_with(|body| bounded::one(body, read))
+    }
+
+    /// Reads the list of this name that the body holds, item by item.
+    pub(super) fn read_list<T>(
+        self,
+        name: &'static str,
+        each: impl FnMut(Value) -> Result<(), Unreadable>,
+        rest: impl FnOnce(Envelope) -> Result<T, Unreadable>,
+    ) -> Result<T, Error> {
+        self.read_with(|body| bounded::list(body, name, each).and_then(rest))
+    }
+
+    fn read_with<T>(self, read: impl FnOnce(&[u8]) -> Result<T, Unreadable>) -> Result<T, Error> {
+        let Self { operation, correlation_id, response } = self;
+        read(response.body()).map_err(|unreadable| Error::Unknown {
             operation,
-            status: Some(parts.status.as_u16()),
+            status: Some(response.status().as_u16()),
             reason: format!("the answer cannot be read: {unreadable}"),
-            correlation_id: correlation_id(&parts.headers),
+            correlation_id,
             retry_after: None,
         })
     }

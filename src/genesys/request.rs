@@ -49,8 +49,8 @@ impl ClientRequest {
     /// The body of a PUT: the declared fields laid over what the platform showed, because a PUT replaces the whole
     /// client. Members that this version does not know survive.
     #[must_use]
-    pub fn overlay(&self, raw: &Map<String, Value>) -> Value {
-        let mut body = raw.clone();
+    pub fn overlay(&self, shown: &Map<String, Value>) -> Value {
+        let mut body = shown.clone();
         body.remove("secret");
         for (field, value) in self.declared() {
             body.insert(field.to_owned(), value);
@@ -230,10 +230,10 @@ mod tests {
                 ..request()
             };
             let before = client(json!({"id": "c1", "name": old, "scope": shown_scopes, "x": {"y": 1}}));
-            let after = client(request.overlay(&before.raw));
+            let after = client(request.overlay(&before.members()));
             prop_assert_eq!(request.differences(&after), vec![]);
-            prop_assert_eq!(&after.raw["x"], &json!({"y": 1}));
-            prop_assert_eq!(request.overlay(&after.raw), Value::Object(after.raw));
+            prop_assert_eq!(&after.members()["x"], &json!({"y": 1}));
+            prop_assert_eq!(request.overlay(&after.members()), Value::Object(after.members()));
         }
     }
 }

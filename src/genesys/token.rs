@@ -13,17 +13,30 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
+use super::bounded::one;
 use super::credential_error::CredentialError;
 use super::error::Operation;
-use super::error_body::{clean, correlation_id, retry_after};
+use super::error_body::retry_after;
 use super::model::{object, text};
 use super::region::Endpoints;
-use super::transport::{Limits, Transport, TransportError};
+use super::sent::Sent;
+use super::transport::{Limits, MAX_REFUSAL, Transport, TransportError};
 
 /// The most bytes of a token reply.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = MAX_REFUSAL;
+/// The words of RFC 6749 §5.2, and two of the platform. They are shown as they are, so that no secret that reads like one changes what they mean.
+const OAUTH_ERRORS: [&str; 8] = [
+    "invalid_client",
+    "unauthorized_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "unsupported_grant_type",
+    "access_denied",
+    "server_error",
+];
 /// After a throttled token request the login host needs about a minute (TF, `CONCURRENT_PAGINATION.md`).
 pub(super) const THROTTLE_HOLD: Duration = Duration::from_secs(60);
 /// What to assume where `expires_in` is missing: the shortest validity that the platform knows (SPEC).
@@ -47,7 +60,7 @@ impl fmt::Debug for ClientCredential {
 }
 
 impl ClientCredential {
-    /// The `Authorization` header of RFC 6749 §2.3.1, as every SDK of the platform writes it.
+    /// The `Authorization` header of RFC 6749 §2.3.1, as every SDK of the platform writes it. The library that sends it keeps copies of its own.
     fn basic(&self) -> Option<HeaderValue> {
         let pair = Zeroizing::new(format!("{}:{}", self.client_id, self.client_secret.expose_secret()));
         let header = Zeroizing::new(format!("Basic {}", Zeroizing::new(STANDARD.encode(pair.as_bytes())).as_str()));
@@ -95,9 +108,14 @@ impl AccessToken {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The `Authorization` header of a call.
+    /// The token itself.
+    pub(super) fn text(&self) -> &str {
+        self.0.text.expose_secret()
+    }
+
+    /// The `Authorization` header of a call. The library that sends it keeps copies of its own.
     pub(super) fn bearer(&self) -> Option<HeaderValue> {
-        let header = Zeroizing::new(format!("Bearer {}", self.0.text.expose_secret()));
+        let header = Zeroizing::new(format!("Bearer {}", self.text()));
         let mut value = HeaderValue::from_str(&header).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -160,29 +178,27 @@ pub(super) async fn ask(
     let sent = transport.send(request, limits).await;
     let milliseconds = asked_at.elapsed().as_millis();
     let operation = Operation::GetToken.name();
+    let secrets = Sent::credential(credential);
     match sent {
         Ok(response) => {
-            let correlation = correlation_id(response.headers());
+            let correlation = secrets.correlation_id(response.headers());
             let status = response.status().as_u16();
             tracing::debug!(operation, status, correlation, milliseconds, "platform call");
             let (parts, body) = response.into_parts();
-            read(parts.status, &parts.headers, body, asked_at)
+            read(parts.status, &parts.headers, &body, asked_at, &secrets)
         }
         Err(error) => {
             tracing::debug!(operation, %error, milliseconds, "platform call");
             Err(match error {
                 TransportError::Withheld(reason) => CredentialError::Withheld(reason),
-                error => CredentialError::Unavailable(clean(&error.to_string())),
+                error => CredentialError::Unavailable(secrets.clean(&error.to_string())),
             })
         }
     }
 }
 
-fn read(status: StatusCode, headers: &HeaderMap, body: Bytes, asked_at: Instant) -> Result<TokenReply, CredentialError> {
-    let parsed = serde_json::from_slice::<Value>(&body).ok().and_then(|value| object(value).ok());
-    if let Ok(mut body) = body.try_into_mut() {
-        body.zeroize();
-    }
+fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], asked_at: Instant, sent: &Sent) -> Result<TokenReply, CredentialError> {
+    let parsed = if body.len() <= MAX_BODY { one(body, object).ok() } else { None };
     if status.is_success() {
         let mut map = parsed.ok_or(CredentialError::Malformed)?;
         let seconds = map.get("expires_in").and_then(Value::as_u64).unwrap_or(SHORTEST_VALIDITY);
@@ -209,12 +225,13 @@ fn read(status: StatusCode, headers: &HeaderMap, body: Bytes, asked_at: Instant)
         return Err(CredentialError::Refused(format!("HTTP {}", status.as_u16())));
     };
     let description = parsed.as_ref().and_then(|map| text(map, "error_description").or_else(|| text(map, "description")));
-    let description = clean(&description.unwrap_or_default());
+    let description = description.unwrap_or_default();
     if description.trim_start().to_ascii_lowercase().starts_with("rate limit exceeded") {
         // TF: HTTP 400, `invalid_request`, and only the description tells it from a bad request.
         return Err(CredentialError::Throttled { retry_after: hold() });
     }
-    Ok(TokenReply::OAuthError { error: clean(&error), description, correlation_id: correlation_id(headers) })
+    let error = if OAUTH_ERRORS.contains(&error.as_str()) { error } else { sent.clean(&error) };
+    Ok(TokenReply::OAuthError { error, description: sent.clean(&description), correlation_id: sent.correlation_id(headers) })
 }
 
 #[cfg(test)]

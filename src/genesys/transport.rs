@@ -7,12 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+/// The most bytes of an answer that is no success: of a longer one, the status counts and nothing else.
+pub const MAX_REFUSAL: usize = 64 * 1024;
+
 /// What one exchange may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// From the start of the exchange to the last byte of the body.
     pub timeout: Duration,
-    /// The most bytes of a body that are read, counted after decompression.
+    /// The most bytes of a success's body, counted after decompression. Of other answers [`MAX_REFUSAL`] bytes are read, and the rest is cut off.
     pub max_body: usize,
 }
 

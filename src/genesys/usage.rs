@@ -7,14 +7,18 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::bounded::Envelope;
 use super::clients::path_part;
 use super::error::{Error, Operation};
 use super::model::{Unreadable, object, text};
-use super::platform::Platform;
+use super::platform::{Platform, Reply};
 
 /// How long to wait between looks at a query that runs; each look costs a slot of the budget.
 const PAUSES: [Duration; 5] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(8)];
+
+/// The most bytes of results: a year of months with a row for each of two thousand paths.
+const MAX_RESULTS: usize = 4 * 1024 * 1024;
 
 /// Which requests of a client count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +68,10 @@ impl Platform {
         let call = self.one(operation, Method::POST, path.clone()).with_json(&body);
         let execution = self.call(&call).await?.read(execution_id)?;
         let operation = Operation::GetUsage;
-        let call = self.one(operation, Method::GET, format!("{path}/results/{}", path_part(operation, &execution)?));
-        let unknown =
-            |reason: &str| Error::Unknown { operation, status: None, reason: reason.to_owned(), correlation_id: None, retry_after: None };
+        let call = self.one(operation, Method::GET, format!("{path}/results/{}", path_part(operation, &execution)?)).at_most(MAX_RESULTS);
         let mut pauses = PAUSES.into_iter();
         loop {
-            match self.call(&call).await?.read(|value| answer(value, counted))? {
+            match answer(self.call(&call).await?, counted)? {
                 Answer::Complete(requests) => return Ok(requests),
                 // More pages can only add to it.
                 Answer::FirstPage(requests) if requests > 0 => return Ok(requests),
@@ -88,29 +90,31 @@ fn execution_id(value: Value) -> Result<String, Unreadable> {
     text(&object(value)?, "executionId").ok_or_else(|| Unreadable("no executionId".to_owned()))
 }
 
-fn answer(value: Value, counted: Counted) -> Result<Answer, Unreadable> {
-    let map = object(value)?;
-    match text(&map, "queryStatus").as_deref() {
-        Some("Running") => return Ok(Answer::Running),
-        Some("Failed") => return Ok(Answer::Failed),
-        Some("Complete") => {}
-        _ => return Err(Unreadable("no queryStatus that is known".to_owned())),
-    }
-    let rows = match map.get("results") {
-        Some(Value::Array(rows)) => rows.as_slice(),
-        None | Some(Value::Null) => &[],
-        Some(_) => return Err(Unreadable("results is not a list".to_owned())),
-    };
+fn answer(reply: Reply, counted: Counted) -> Result<Answer, Error> {
     let mut sum = 0_u64;
-    for row in rows {
+    let row = |row: Value| {
         let requests = row.get("requests").and_then(Value::as_u64);
         let requests = requests.ok_or_else(|| Unreadable("a row has no number of requests".to_owned()))?;
-        if counted == Counted::All || !is_verification(row) {
+        if counted == Counted::All || !is_verification(&row) {
             sum = sum.saturating_add(requests);
         }
-    }
+        Ok(())
+    };
+    let Envelope { members: map, has_list } = reply.read_list("results", row, Ok)?;
+    let whole = has_list || map.get("results").is_none_or(Value::is_null);
     let more = map.get("cursors").and_then(Value::as_object).is_some_and(|cursors| text(cursors, "after").is_some());
-    Ok(if more { Answer::FirstPage(sum) } else { Answer::Complete(sum) })
+    match text(&map, "queryStatus").as_deref() {
+        Some("Running") => Ok(Answer::Running),
+        Some("Failed") => Ok(Answer::Failed),
+        Some("Complete") if !whole => Err(unknown("results is not a list")),
+        Some("Complete") => Ok(if more { Answer::FirstPage(sum) } else { Answer::Complete(sum) }),
+        _ => Err(unknown("no queryStatus that is known")),
+    }
+}
+
+fn unknown(reason: &str) -> Error {
+    let operation = Operation::GetUsage;
+    Error::Unknown { operation, status: None, reason: reason.to_owned(), correlation_id: None, retry_after: None }
 }
 
 /// Whether a row counts what the probe of a credential calls. One that names no path counts as something else.

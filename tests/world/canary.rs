@@ -4,10 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use genesys_cloud_simulator::{Fault, Operation};
+use genesys_oauth_operator::genesys;
 use serde_json::{Value, json};
 
 use crate::{
     mishaps::minutes,
+    objects,
     rotating::CLIENTS,
     scenario::{heard, once},
     stories::NAME,
@@ -21,24 +23,49 @@ fn repeats(secret: &str) -> Value {
             "messageParams": { "value": secret }, "messageWithParams": told, "error": secret, "error_description": told, "description": told })
 }
 
-/// What a pass may call in the life of a client.
-const OPERATIONS: [Operation; 11] = [
-    Operation::GetToken,
-    Operation::GetOrganization,
-    Operation::ListClients,
-    Operation::CreateClient,
-    Operation::GetClient,
-    Operation::UpdateClient,
-    Operation::ResetClientSecret,
-    Operation::DeleteClient,
-    Operation::GetTokenInfo,
-    Operation::ListRoles,
-    Operation::GetSubjectsMe,
-];
+/// The statuses of errors, those that are certain and those that are not mixed: one set for each world.
+const STATUSES: [&[u16]; 2] = [&[400, 500, 403, 409, 429], &[401, 503, 404, 413]];
 
-/// Only a client that can't be replaced gets its secret issued anew.
-fn spec_for(operation: Operation) -> Value {
-    json!({ "scim": operation == Operation::ResetClientSecret })
+/// A day in the unit of ten minutes.
+const DAY_OF_TENS: usize = 144;
+
+/// The simulator's name of an operation. It names the two of the usage query as the platform's documentation does.
+fn simulated(operation: genesys::Operation) -> Operation {
+    match operation {
+        genesys::Operation::QueryUsage => Operation::UsageQuery,
+        genesys::Operation::GetUsage => Operation::UsageResults,
+        other => serde_json::from_value(json!(other.name())).expect("the simulator names it alike"),
+    }
+}
+
+/// Everything that the operator ever calls.
+fn operations() -> impl Iterator<Item = Operation> {
+    genesys::Operation::ALL.into_iter().map(simulated)
+}
+
+/// A client in whose life the operation is called.
+fn spec_for(world: &World, operation: Operation) -> Value {
+    match operation {
+        // Only a client that can't be replaced gets its secret issued anew.
+        Operation::ResetClientSecret => json!({ "scim": true }),
+        Operation::ListScopes => json!({ "grantType": "AuthorizationCode", "roles": null, "scopes": ["users:readonly"],
+            "redirectUris": ["https://app.example.com/callback"] }),
+        Operation::ListCredentials | Operation::GetCredential | Operation::UpdateCredential => {
+            let fields = [("clientId".to_owned(), "x".to_owned()), ("clientSecret".to_owned(), "y".to_owned())].into();
+            let id = world.simulator.add_integration_credential("data", "pureCloudOAuthClient", fields);
+            let mut access = objects::organization()["spec"]["access"][0].clone();
+            objects::merge(&mut access, &json!({ "integrationCredentials": [id] }));
+            world.declare_organization(&json!({ "access": [access] }));
+            json!({ "integrationCredentials": [{ "credential": "data" }] })
+        }
+        Operation::UsageQuery | Operation::UsageResults => {
+            let old = json!({ "name": "old", "authorizedGrantType": "CODE", "dateCreated": "2025-03-01T00:00:00.000Z" });
+            world.simulator.add_client(&old).expect("a client");
+            world.declare_organization(&json!({ "inventory": { "usage": "Daily" } }));
+            json!({})
+        }
+        _ => json!({}),
+    }
 }
 
 /// A life in which everything is called: created, edited, rotated, its Secret lost, let go, by a process that logs in first.
@@ -56,20 +83,38 @@ async fn life(world: &World, spec: &Value) {
     minutes(10).await;
 }
 
+/// Lives through answers that repeat the secret of a client, and sees that all of them came.
+fn lives_through(seed: u64, operation: Operation, plant: impl Fn(&World, &str)) {
+    once(Plan::new(seed).with_events(), async |world: &Arc<World>| {
+        let spec = spec_for(world, operation);
+        world.declare(NAME, &spec);
+        world.settles(NAME).await;
+        let secret = world.held(NAME).and_then(|held| held.client_secret).expect("a credential");
+        plant(world, &secret);
+        life(world, &spec).await;
+        // Who may not ask for counts asks again much later.
+        for _ in 0..DAY_OF_TENS {
+            if world.simulator.faults().is_empty() {
+                break;
+            }
+            minutes(10).await;
+        }
+        let left = world.simulator.faults();
+        assert!(left.is_empty(), "{operation:?} was not called often enough: {left:?}");
+        world.declare_organization(&json!({ "inventory": { "usage": "Never" } }));
+        minutes(10).await;
+        world.clear_faults();
+    });
+}
+
 #[test]
 fn what_a_platform_repeats_of_a_secret_is_told_nowhere() {
-    for status in [400, 401, 403, 409, 500] {
-        for operation in OPERATIONS {
-            once(Plan::new(241).with_events(), async |world: &Arc<World>| {
-                let spec = spec_for(operation);
-                world.declare(NAME, &spec);
-                world.settles(NAME).await;
-                let secret = world.held(NAME).and_then(|held| held.client_secret).expect("a credential");
-                world.simulator.plant(Fault { body: Some(repeats(&secret)), ..Fault::status(operation, status).times(2) });
-                life(world, &spec).await;
-                let struck = world.simulator.calls().iter().any(|call| call.operation == operation && call.fault.is_some());
-                assert!(struck, "{operation:?} was not called");
-                world.clear_faults();
+    for statuses in STATUSES {
+        for operation in operations() {
+            lives_through(241, operation, |world, secret| {
+                for status in statuses {
+                    world.simulator.plant(Fault { body: Some(repeats(secret)), ..Fault::status(operation, *status) });
+                }
             });
         }
     }
@@ -77,17 +122,11 @@ fn what_a_platform_repeats_of_a_secret_is_told_nowhere() {
 
 #[test]
 fn a_text_in_place_of_an_answer_is_told_nowhere() {
-    for operation in OPERATIONS {
-        once(Plan::new(242).with_events(), async |world: &Arc<World>| {
-            let spec = spec_for(operation);
-            world.declare(NAME, &spec);
-            world.settles(NAME).await;
-            let secret = world.held(NAME).and_then(|held| held.client_secret).expect("a credential");
+    for operation in operations() {
+        lives_through(242, operation, |world, secret| {
             for body in [json!(secret), json!(format!("<html>{secret}</html>")), json!({ "entities": secret, "message": secret })] {
                 world.simulator.plant(Fault { body: Some(body), ..Fault::status(operation, 200).times(1) });
             }
-            life(world, &spec).await;
-            world.clear_faults();
         });
     }
 }

@@ -13,7 +13,7 @@ use genesys_oauth_operator::{
         },
         snapshot::{Sight, Snapshot},
     },
-    genesys::{OAuthClient, Scan},
+    genesys::{Kept, OAuthClient, Scan},
     marker::Owner,
 };
 use serde_json::json;
@@ -65,7 +65,7 @@ fn comparison_of_a_fleet() {
         for count in [10, 1_000, 10_000] {
             let (memory, begun) = (Memory::default(), Instant::now());
             let objects: Vec<_> = (0..count).map(object).collect();
-            let scan = Arc::new(Scan { clients: (0..count).map(listed).collect(), begun });
+            let scan = Arc::new(Scan { clients: (0..count).map(listed).collect(), begun, kept: Kept::default() });
             for (object, client) in objects.iter().zip(&scan.clients) {
                 let uid = object.metadata.uid.as_deref().expect("a uid");
                 memory.remember(uid, |memory| memory.sights.insert(client.id.clone(), Sight::of(client, begun)));

@@ -22,9 +22,9 @@ use genesys_cloud_simulator::{
 use genesys_oauth_operator::{
     connection,
     controller::Clients,
-    genesys::{Limits, Transport, TransportError},
+    genesys::{Limits, MAX_REFUSAL, Transport, TransportError},
 };
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use kube::client::Body;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -290,7 +290,8 @@ impl Transport for Process {
                 return Err(TransportError::Lost("the connection closed".into()));
             }
             let (parts, body) = response.into_parts();
-            let body = body.collect().await.map_err(|error| TransportError::Lost(error.to_string()))?.to_bytes();
+            let most = if parts.status.is_success() { limits.max_body } else { MAX_REFUSAL };
+            let body = Limited::new(body, most).collect().await.map_err(|error| TransportError::Lost(error.to_string()))?.to_bytes();
             wires.learn(&body);
             Ok(http::Response::from_parts(parts, body))
         };

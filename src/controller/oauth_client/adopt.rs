@@ -88,7 +88,7 @@ async fn mark(pass: &mut Pass<'_>, seen: &Observation, session: &Session, client
         return Ok(true);
     }
     let marker = seen.owner.marker(nonce);
-    let mut body = client.raw.clone();
+    let mut body = client.members();
     body.insert("description".to_owned(), json!(marker.describe(description)));
     let result = session.platform.update_client(&client.id, body.into()).await;
     let id = &client.id;
@@ -120,7 +120,7 @@ async fn mark(pass: &mut Pass<'_>, seen: &Observation, session: &Session, client
 /// The platform cut the marker off: the client gets its description back, and is not adopted.
 async fn refused_marker(pass: &mut Pass<'_>, session: &Session, client: &OAuthClient) -> Result<(), Error> {
     let id = &client.id;
-    let back = session.platform.update_client(id, client.raw.clone().into()).await.is_ok();
+    let back = session.platform.update_client(id, client.members().into()).await.is_ok();
     let also = if back { "" } else { ", and its description could not be put back: look at it on the platform" };
     let message = format!("the platform cut the marker off the description of client {id}{also}: shorten its description");
     pass.moment = Some(Moment::Stalled(Reason::MarkerRefused, message));

@@ -340,7 +340,7 @@ async fn release(session: &Session, client: &genesys::OAuthClient) -> Result<(),
     if without == description {
         return Ok(());
     }
-    let mut body = client.raw.clone();
+    let mut body = client.members();
     body.insert("description".to_owned(), json!(without));
     session.platform.update_client(&client.id, body.into()).await.map(drop)
 }

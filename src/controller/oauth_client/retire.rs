@@ -143,7 +143,7 @@ pub async fn inactivate(session: &Session, client: &OAuthClient) -> Result<(), g
     if client.state == ClientState::Inactive {
         return Ok(());
     }
-    let mut body = client.raw.clone();
+    let mut body = client.members();
     body.insert("state".to_owned(), json!(ClientState::Inactive.as_str()));
     session.platform.update_client(&client.id, body.into()).await.map(drop)
 }

@@ -70,7 +70,7 @@ pub async fn bring_to_spec(pass: &mut Pass<'_>, seen: &Observation, session: &Se
 pub async fn put(session: &Session, client: &OAuthClient, request: &ClientRequest) -> Result<OAuthClient, genesys::Error> {
     let fields: Vec<&str> = request.differences(client).iter().map(|difference| difference.field).collect();
     let span = tracing::error_span!("fields", changed = fields.join(","));
-    session.platform.update_client(&client.id, request.overlay(&client.raw)).instrument(span).await
+    session.platform.update_client(&client.id, request.overlay(&client.members())).instrument(span).await
 }
 
 /// Brings the clients that workloads use to what spec declares: the published one, then those that drain.

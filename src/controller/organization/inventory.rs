@@ -167,7 +167,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::genesys::Scan;
+    use crate::genesys::{Kept, Scan};
 
     fn client(id: &str, more: &Value) -> OAuthClient {
         let mut client =
@@ -201,7 +201,7 @@ mod tests {
         objects: &[Arc<GenesysOAuthClient>],
         greatest_age: Option<Duration>,
     ) -> Inventory {
-        let snapshot = Snapshot::new(Arc::new(Scan { clients, begun: Instant::now() }));
+        let snapshot = Snapshot::new(Arc::new(Scan { clients, begun: Instant::now(), kept: Kept::default() }));
         let now = "2026-06-01T00:00:00Z".parse().expect("a time");
         take(&Books { snapshot: &snapshot, objects, malformed, view, cluster_id: "here", own_client_id: "own", greatest_age, now })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use genesys_cloud_simulator::gzip_of_zeros;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -176,25 +177,9 @@ async fn a_compressed_body_is_bounded_by_what_it_unfolds_to() {
     let head = |length: usize| format!("200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {length}");
     let server = Server::start(answer(&head(SMALL_GZIP.len()), SMALL_GZIP), Then::Close).await;
     assert_eq!(server.send(5000, 100).await.expect("fits").body(), "{\"a\":1}");
-    let bomb = zeros(100_000);
+    let bomb = gzip_of_zeros(100_000);
     assert!(bomb.len() < 200_000, "25 MB in {} bytes", bomb.len());
     let server = Server::start(answer(&head(bomb.len()), &bomb), Then::Hang).await;
     let result = server.send(5000, 1_000_000).await;
     assert!(matches!(&result, Err(TransportError::Lost(reason)) if reason.contains("larger than 1000000")), "{result:?}");
-}
-
-/// A gzip stream of `1 + 258 × repeats` zeros: one fixed Huffman block of one literal and many matches (RFC 1951 §3.2.6).
-fn zeros(repeats: usize) -> Vec<u8> {
-    let mut bits = vec![true, true, false];
-    // Literal 0 is 00110000, length 258 is 11000101, distance 1 is 00000.
-    let push = |bits: &mut Vec<bool>, code: &str| bits.extend(code.chars().map(|bit| bit == '1'));
-    push(&mut bits, "00110000");
-    for _ in 0..repeats {
-        push(&mut bits, "1100010100000");
-    }
-    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-    for eight in bits.chunks(8) {
-        bytes.push(eight.iter().enumerate().fold(0, |byte, (place, bit)| byte | (u8::from(*bit) << place)));
-    }
-    bytes
 }

@@ -30,6 +30,7 @@ pub mod expect;
 pub mod figures;
 pub mod harness;
 pub mod helm;
+pub mod hostile;
 pub mod kubectl;
 pub mod manifests;
 pub mod oauth;

@@ -94,8 +94,17 @@ impl Process {
 
     /// Its resident memory in kibibytes, from `/proc`.
     pub fn resident_kib(&self) -> Result<u64> {
+        self.kib("VmRSS:")
+    }
+
+    /// The most that its resident memory ever was, in kibibytes, from `/proc`.
+    pub fn peak_kib(&self) -> Result<u64> {
+        self.kib("VmHWM:")
+    }
+
+    fn kib(&self, name: &str) -> Result<u64> {
         let status = self.proc("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in /proc"))?;
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 }

@@ -14,6 +14,7 @@ mod demo;
 mod docs;
 mod flows;
 mod harness_itself;
+mod hostile;
 mod install;
 mod namespaces;
 mod overlays;
@@ -71,6 +72,7 @@ fn scenarios() -> Vec<Scenario> {
     [
         // The longest first.
         replicas::scenarios(),
+        hostile::scenarios(),
         secrets::scenarios(),
         harness_itself::scenarios(),
         story::scenarios(),
