@@ -24,7 +24,7 @@ fn repeats(secret: &str) -> Value {
 }
 
 /// The statuses of errors, those that are certain and those that are not mixed: one set for each world.
-const STATUSES: [&[u16]; 2] = [&[400, 500, 403, 409, 429], &[401, 503, 404, 413]];
+pub const STATUSES: [&[u16]; 2] = [&[400, 500, 403, 409, 429], &[401, 503, 404, 413]];
 
 /// Two weeks in the unit of ten minutes.
 const WEEKS_OF_TENS: usize = 14 * 144;
@@ -39,7 +39,7 @@ fn simulated(operation: genesys::Operation) -> Operation {
 }
 
 /// Everything that the operator ever calls: what is added to its list is looked at here, or no story calls it and the test says so.
-fn operations() -> impl Iterator<Item = Operation> {
+pub fn operations() -> impl Iterator<Item = Operation> {
     // The client of the platform can read one integration credential; no pass does, each lists them.
     genesys::Operation::ALL.into_iter().filter(|operation| *operation != genesys::Operation::GetCredential).map(simulated)
 }
@@ -108,28 +108,34 @@ fn lives_through(seed: u64, operation: Operation, plant: impl Fn(&World, &str)) 
     });
 }
 
+/// A life with errors of these statuses that repeat the secret, one after the other.
+pub fn errors_repeat(operation: Operation, statuses: &[u16]) {
+    lives_through(241, operation, |world, secret| {
+        for status in statuses {
+            world.simulator.plant(Fault { body: Some(repeats(secret)), ..Fault::status(operation, *status) });
+        }
+    });
+}
+
+/// A life with answers that are the secret, or a text that holds it.
+pub fn texts_repeat(operation: Operation) {
+    lives_through(242, operation, |world, secret| {
+        for body in [json!(secret), json!(format!("<html>{secret}</html>")), json!({ "entities": secret, "message": secret })] {
+            world.simulator.plant(Fault { body: Some(body), ..Fault::status(operation, 200).times(1) });
+        }
+    });
+}
+
 #[test]
 fn what_a_platform_repeats_of_a_secret_is_told_nowhere() {
     for statuses in STATUSES {
-        for operation in operations() {
-            lives_through(241, operation, |world, secret| {
-                for status in statuses {
-                    world.simulator.plant(Fault { body: Some(repeats(secret)), ..Fault::status(operation, *status) });
-                }
-            });
-        }
+        operations().for_each(|operation| errors_repeat(operation, statuses));
     }
 }
 
 #[test]
 fn a_text_in_place_of_an_answer_is_told_nowhere() {
-    for operation in operations() {
-        lives_through(242, operation, |world, secret| {
-            for body in [json!(secret), json!(format!("<html>{secret}</html>")), json!({ "entities": secret, "message": secret })] {
-                world.simulator.plant(Fault { body: Some(body), ..Fault::status(operation, 200).times(1) });
-            }
-        });
-    }
+    operations().for_each(texts_repeat);
 }
 
 #[test]

@@ -100,26 +100,46 @@ async fn told_again(world: &World) {
     assert_eq!(kinds, ["\"GenesysOAuthClient\"", "\"GenesysOrganization\""], "about {ORGANIZATION} and a client");
 }
 
-/// Every right is used; that nothing else is asked for is shown at the end of every world.
-fn uses_all(plan: Plan, targets: &[(&str, &str)]) {
-    once(plan.bare().with_events(), async |world| {
+/// What of an install's rights nobody used, and how many there are; that nothing else is asked for is shown at the end of every world.
+pub fn unused(plan: Plan, targets: &[(&str, &str)]) -> (Vec<String>, usize) {
+    let (unused, _) = once(plan.bare().with_events(), async |world| {
         everything(world, targets).await;
-        let unused = world.rights.unused(&world.kubernetes.log());
-        assert!(unused.is_empty(), "the chart grants what nobody uses: {unused:#?}");
+        (world.rights.unused(&world.kubernetes.log()), world.rights.count())
     });
+    unused
+}
+
+fn uses_all((plan, targets): (Plan, &[(&str, &str)])) {
+    let (unused, _) = unused(plan, targets);
+    assert!(unused.is_empty(), "the chart grants what nobody uses: {unused:#?}");
+}
+
+/// An install for the whole cluster.
+pub fn for_the_cluster() -> (Plan, &'static [(&'static str, &'static str)]) {
+    (Plan::new(281), &[])
+}
+
+/// The same, which may restart workloads.
+pub fn that_restarts() -> (Plan, &'static [(&'static str, &'static str)]) {
+    (Plan::new(282).flag("--rollout-targets=allowed"), &WORKLOADS)
+}
+
+/// One for a namespace.
+pub fn for_a_namespace() -> (Plan, &'static [(&'static str, &'static str)]) {
+    (Plan::new(283).flag("--watch-namespace=team-a").flag("--rollout-targets=allowed"), &WORKLOADS)
 }
 
 #[test]
 fn an_install_for_the_cluster_uses_every_right_that_the_chart_grants() {
-    uses_all(Plan::new(281), &[]);
+    uses_all(for_the_cluster());
 }
 
 #[test]
 fn an_install_that_restarts_workloads_uses_every_right_that_the_chart_grants() {
-    uses_all(Plan::new(282).flag("--rollout-targets=allowed"), &WORKLOADS);
+    uses_all(that_restarts());
 }
 
 #[test]
 fn an_install_for_one_namespace_uses_every_right_that_the_chart_grants() {
-    uses_all(Plan::new(283).flag("--watch-namespace=team-a").flag("--rollout-targets=allowed"), &WORKLOADS);
+    uses_all(for_a_namespace());
 }

@@ -29,6 +29,7 @@ mod exposition;
 mod faults;
 mod figures;
 mod figures_drift;
+mod figures_security;
 mod fleets;
 mod gone;
 mod installs;

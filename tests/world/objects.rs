@@ -2,6 +2,7 @@
 
 use genesys_cloud_simulator::OPERATOR_CLIENT_ID;
 use genesys_oauth_operator::api;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 
 /// The namespace of the operator.
@@ -126,4 +127,21 @@ pub fn merge(target: &mut Value, changes: &Value) {
             merge(members.entry(name.clone()).or_insert(Value::Null), change);
         }
     }
+}
+
+/// The definition as an old API server keeps it: it drops the rules, which it does not know.
+pub fn without_rules(crd: &CustomResourceDefinition) -> CustomResourceDefinition {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.remove("x-kubernetes-validations");
+                members.values_mut().for_each(strip);
+            }
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(crd).expect("a definition is JSON");
+    strip(&mut value);
+    serde_json::from_value(value).expect("it stays a definition")
 }

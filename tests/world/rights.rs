@@ -82,6 +82,11 @@ impl Rights {
         self.compare(log, |granted, used| granted.difference(used).map(ToString::to_string).collect())
     }
 
+    /// How many rights there are.
+    pub fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().map(BTreeSet::len).sum()
+    }
+
     fn compare(&self, log: &[LoggedRequest], of: impl Fn(&BTreeSet<Right>, &BTreeSet<Right>) -> Vec<String>) -> Vec<String> {
         let installs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let told = |(user, granted): (&String, &BTreeSet<Right>)| {

@@ -186,7 +186,7 @@ impl World {
         for crd in CRDS.iter() {
             let taken = match plan.rules {
                 Rules::Kept => kubernetes.install_crd(crd),
-                Rules::Ignored => kubernetes.install_crd(&without_rules(crd)),
+                Rules::Ignored => kubernetes.install_crd(&objects::without_rules(crd)),
             };
             taken.expect("the CRDs are taken");
         }
@@ -401,23 +401,6 @@ pub fn path<'a>(resource: &str, name: impl Into<Name<'a>>) -> String {
     };
     let place = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
     format!("{api}{place}/{resource}/{name}")
-}
-
-/// The definition as an old API server keeps it: it drops the rules, which it does not know.
-fn without_rules(crd: &CustomResourceDefinition) -> CustomResourceDefinition {
-    fn strip(value: &mut Value) {
-        match value {
-            Value::Object(members) => {
-                members.remove("x-kubernetes-validations");
-                members.values_mut().for_each(strip);
-            }
-            Value::Array(items) => items.iter_mut().for_each(strip),
-            _ => {}
-        }
-    }
-    let mut value = serde_json::to_value(crd).expect("a definition is JSON");
-    strip(&mut value);
-    serde_json::from_value(value).expect("it stays a definition")
 }
 
 /// The longest that any world may take to come to rest, in its own time.

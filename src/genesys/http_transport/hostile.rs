@@ -103,7 +103,7 @@ async fn chunk(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io:
 }
 
 async fn whole(stream: &mut (impl AsyncWrite + Unpin), head: &str, body: &[u8]) -> std::io::Result<()> {
-    stream.write_all(format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes()).await?;
+    stream.write_all(format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes()).await?;
     stream.write_all(body).await
 }
 
@@ -178,7 +178,7 @@ async fn answer(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), script: &Scr
         }
         _ => {
             let asked = ASKED.into_iter().find(|asked| head.starts_with(path_of(*asked))).expect("a path of these");
-            let _ = whole(stream, &format!("{}\r\nConnection: close", status_of(asked)), body_with(asked, "0").as_bytes()).await;
+            let _ = whole(stream, status_of(asked), body_with(asked, "0").as_bytes()).await;
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod budget;
 pub mod conformance;
 pub mod drift;
 pub mod rotation;
+pub mod security;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

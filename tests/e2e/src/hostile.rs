@@ -102,7 +102,7 @@ pub async fn besiege(harness: &Arc<Harness>, name: &str) -> Result<Seen> {
         for (attacker, before) in attackers.iter().zip(before) {
             let name = format!("{}-{number}", attacker.region);
             suffered(&world, attacker, &name, before).await.with_context(|| format!("{stage:?} {}", attacker.kind))?;
-            if matches!(stage, ["GetToken"] | ["GetOrganization"]) {
+            if matches!(stage, ["GetToken" | "GetOrganization"]) {
                 told(&world, attacker).await.with_context(|| format!("{stage:?} {}", attacker.kind))?;
             }
         }

@@ -40,8 +40,11 @@ async fn measure(filter: &Filter) -> anyhow::Result<()> {
     if filter.may_want("availability.day") {
         figures::availability::day(filter).await?;
     }
+    if filter.may_want("security.canary") || filter.may_want("security.rights") {
+        figures::security::told(filter).await?;
+    }
     let served = ["availability.strikes", "availability.takeover", "availability.rest"];
-    if !filter.may_want("create") && !served.iter().any(|name| filter.may_want(name)) {
+    if !["create", "security.hostile"].iter().chain(&served).any(|name| filter.may_want(name)) {
         return Ok(());
     }
     let environment = Environment::with_profile("release")?;
@@ -49,6 +52,9 @@ async fn measure(filter: &Filter) -> anyhow::Result<()> {
     let harness = Harness::start(environment, |line| eprintln!("{line}")).await?;
     if filter.may_want("create") {
         figures::create(&harness, filter).await?;
+    }
+    if filter.may_want("security.hostile") {
+        figures::security::hostile(&harness, filter).await?;
     }
     if served.iter().any(|name| filter.may_want(name)) {
         figures::availability::availability(&harness, filter).await?;

@@ -36,7 +36,7 @@ fn goal(name: &str) -> Goal {
 }
 
 /// A measure: `figure NAME VALUE UNIT`, perhaps behind what the test runner printed on the same line.
-fn measured(line: &str) -> Option<(&str, f64, &str)> {
+pub(super) fn measured(line: &str) -> Option<(&str, f64, &str)> {
     let mut words = line.split_once("figure ")?.1.split_whitespace();
     let (name, value) = (words.next()?, words.next()?.parse().ok()?);
     Some((name, value, words.next().filter(|unit| matches!(*unit, "ms" | "s")).unwrap_or_default()))
