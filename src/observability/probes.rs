@@ -221,6 +221,8 @@ mod tests {
             |client: Client| async move { client.send(http::Request::get("/watched?watch=true").body(Body::empty()).expect("one")).await };
         let (one, other) = (pulse.watching(&fails, "the organizations"), pulse.watching(&hangs, "the clients"));
         let hanging = tokio::spawn(ask_of(other));
+        // It begins now, and not after the first minute.
+        tokio::task::yield_now().await;
         for _ in 0..14 {
             tokio::time::advance(Duration::from_secs(60)).await;
             ask_of(one.clone()).await.expect_err("it is away");

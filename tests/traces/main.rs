@@ -34,6 +34,8 @@ use tracing_subscriber::EnvFilter;
 
 use collector::{Collector, Told};
 
+/// What the platform's correlation ids look like: others are not told.
+const CORRELATION: &str = "0d0c3f4e-6f0a-4b57-9f5c-0a1b2c3d4e5f";
 /// What must not leave the process.
 const SECRET: &str = "a-secret-that-was-planted";
 /// A flush that is not cut short.
@@ -121,7 +123,7 @@ impl Transport for Platform {
         tracing::debug!(body = header, "what is for a developer's eyes alone");
         let mut response = Response::new(Bytes::from_static(SECRET.as_bytes()));
         *response.status_mut() = self.0;
-        response.headers_mut().insert("inin-correlation-id", http::HeaderValue::from_static("c-1"));
+        response.headers_mut().insert("inin-correlation-id", http::HeaderValue::from_static(CORRELATION));
         Box::pin(async { Ok(response) })
     }
 }
@@ -204,8 +206,8 @@ async fn a_pass_its_steps_and_its_calls_reach_the_collector_and_no_secret_does()
     assert_eq!((step.has("reason"), step.lines[0].0.as_str()), ("create", "platform write"), "an audit line is told in its step");
     let shown =
         ["operation", "organization", "outcome", "http.request.method", "http.response.status_code", "server.address", "correlation_id"];
-    assert_eq!(shown.map(|name| created.has(name)), ["CreateClient", "acme", "Succeeded", "POST", "200", "api.example.com", "c-1"]);
-    assert_eq!(shown.map(|name| refused.has(name)), ["GetClient", "acme", "Refused", "POST", "403", "api.example.com", "c-1"]);
+    assert_eq!(shown.map(|name| created.has(name)), ["CreateClient", "acme", "Succeeded", "POST", "200", "api.example.com", CORRELATION]);
+    assert_eq!(shown.map(|name| refused.has(name)), ["GetClient", "acme", "Refused", "POST", "403", "api.example.com", CORRELATION]);
     assert_eq!((created.kind, created.failed, created.has("error.type")), (SpanKind::Client, false, ""));
     assert_eq!((refused.kind, refused.failed, refused.has("error.type")), (SpanKind::Client, true, "403"));
 
