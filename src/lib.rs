@@ -39,6 +39,12 @@
 //! 6. Creates per intent are at most one more than lost responses.
 //! 7. A pass may stop at any `.await`; running it again from the start is always correct.
 
+// A panic ends the process, and with it the work for every organization: what can fail is an error.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::todo, clippy::unreachable, clippy::unimplemented)
+)]
+
 pub mod api;
 pub mod confinement;
 pub mod connection;

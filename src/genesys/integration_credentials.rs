@@ -79,6 +79,7 @@ impl Platform {
 }
 
 /// The body of a write (SPEC `Credential`). It is cleared after use.
+#[expect(clippy::expect_used, reason = "a struct of texts is JSON, and a vector takes all")]
 fn body(current: &IntegrationCredential, credential: &ClientCredential) -> Zeroizing<Vec<u8>> {
     let secret = credential.client_secret.expose_secret();
     let body = Body {

@@ -224,6 +224,7 @@ impl OAuthClient {
     /// # Panics
     /// Never: the text was written from such a tree.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "the text was written from such a tree")]
     pub fn members(&self) -> Map<String, Value> {
         serde_json::from_str(&self.shown).expect("it was written from a tree")
     }
