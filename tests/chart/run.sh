@@ -75,7 +75,7 @@ END
     if render "$helm" --set networkPolicy.enabled=true,serviceMonitor.enabled=true >"$work/refused" 2>&1; then
         fail "$helm lets a NetworkPolicy keep Prometheus from the metrics"
     fi
-    for port in http://[fd00::1]=80 https://collector/otlp=443 http://[fd00::1]:4318/=4318; do
+    for port in 'http://[fd00::1]=80' https://collector/otlp=443 'http://[fd00::1]:4318/=4318'; do
         render "$helm" --set networkPolicy.enabled=true --set "tracing.otlpEndpoint=${port%=*}" | plain >"$work/port"
         grep -A 50 'policyTypes' "$work/port" | grep -q "^ *- port: ${port##*=}\$" || fail "$helm: the NetworkPolicy does not let traces out to ${port%=*}"
     done
