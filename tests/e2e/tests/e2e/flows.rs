@@ -1,22 +1,27 @@
-//! The flows of applications with users, run on the simulator with nothing but what the published Secrets hold.
+//! The flows of applications with users, run on the simulator with nothing but what the published Secrets hold, and what people are told again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e_support::expect::done;
 use e2e_support::harness::Harness;
-use e2e_support::manifests::{web_app, with_spec};
+use e2e_support::manifests::{CLIENT, client, web_app, with_spec};
 use e2e_support::oauth::{authorize, client_credentials, field, pkce, request_token, token_info};
 use e2e_support::runner::Scenario;
+use e2e_support::wait::until;
 use e2e_support::world::{Plan, Route, World};
 use serde_json::json;
 
+/// What is said again within a minute is not told again at all; what is said after it, and within six, is a series.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(62);
 const REDIRECT: &str = "https://app.example.com/callback";
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("flows/authorization code with the published Secret", authorization_code),
         Scenario::new("flows/PKCE with the published Secret of a public client", public_client),
+        Scenario::new("flows/an Event that is told again in the same words is a series", told_again).within(Duration::from_secs(180)),
     ]
 }
 
@@ -60,4 +65,25 @@ async fn public_client(harness: Arc<Harness>) -> Result<()> {
         ensure!(reply.token().is_ok() == works, "with a verifier that is {works}: {} {}", reply.status, reply.body["error"]);
     }
     Ok(())
+}
+
+async fn told_again(harness: Arc<Harness>) -> Result<()> {
+    let world = World::settled(&harness, Plan::new("flow-events", Route::Direct)).await?;
+    let edit = async |seconds: u32| -> Result<()> {
+        world.apply(&with_spec(client(&world.name, CLIENT, &world.name), &json!({ "accessTokenValiditySeconds": seconds }))).await?;
+        done(&world, CLIENT).await.map(drop)
+    };
+    for seconds in [3600, 7200] {
+        edit(seconds).await?;
+    }
+    tokio::time::sleep(TOLD_AGAIN_AFTER).await;
+    edit(10_800).await?;
+    let place = format!("/apis/events.k8s.io/v1/namespaces/{}/events", world.name);
+    until("the series", Duration::from_secs(20), || async {
+        let events = harness.api.list(&place).await?;
+        let updates: Vec<_> = events.iter().filter(|event| event["reason"] == "ClientUpdated").collect();
+        let told = updates.len() == 1 && updates[0]["series"]["count"] == 2;
+        Ok(if told { Ok(()) } else { Err(format!("{updates:?}")) })
+    })
+    .await
 }
