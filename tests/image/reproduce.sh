@@ -6,12 +6,16 @@ cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 home=${CARGO_HOME:-$HOME/.cargo}
-for copy in a another/deeper/place; do
+copies=(a another/deeper/place)
+# Both before the first build, which takes minutes: an edit meanwhile would make them differ.
+for copy in "${copies[@]}"; do
     mkdir -p "$work/$copy/source" "$work/$copy/cargo"
     git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$work/$copy/source"
     for name in registry config.toml config bin; do
         [[ ! -e $home/$name ]] || ln -s "$home/$name" "$work/$copy/cargo/$name"
     done
+done
+for copy in "${copies[@]}"; do
     echo "reproduce: building in $work/$copy" >&2
     env -u CARGO_TARGET_DIR CARGO_HOME="$work/$copy/cargo" make --silent --directory "$work/$copy/source" image-root
 done
