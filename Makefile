@@ -34,7 +34,7 @@ e2e: control-plane conformance image-test ## Run the end-to-end tests: the built
 conformance: control-plane ## Run the same checks on the in-memory Kubernetes API and on the real kube-apiserver
 	tests/conformance/run.sh
 
-lint: ## Check format, lints, links of the docs, shell scripts, the choice of TLS libraries, the chart, and the alerts
+lint: ## Check format, lints, links of the docs, shell scripts, the dependencies, the Dockerfile, the chart, and the alerts
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- --deny warnings
 	$(CARGO) clippy --locked -- --deny warnings
