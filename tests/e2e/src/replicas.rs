@@ -122,20 +122,27 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    /// Which of them holds the lease.
-    async fn holder(&self) -> Result<Option<usize>> {
+    /// Whom the lease names.
+    async fn named(&self) -> Result<String> {
         let name = "genesys-oauth-operator";
         let place = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases/{name}", self.world.operator_namespace);
         let lease = self.world.harness.api.get(&place).await?.unwrap_or_default();
-        let holder = lease["spec"]["holderIdentity"].as_str().unwrap_or_default();
-        Ok((0..2).find(|number| holder.starts_with(&format!("{}_", pod(*number)))))
+        Ok(lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// In which pod the process that the lease names runs, or ran.
+    async fn holder(&self) -> Result<Option<usize>> {
+        let named = self.named().await?;
+        Ok((0..2).find(|number| named.starts_with(&format!("{}_", pod(*number)))))
+    }
+
+    /// Waits for one that works: whom the lease names may have ended by itself, and its successor in the same pod waits like any other.
     async fn any_holder(&mut self) -> Result<usize> {
         let begun = Instant::now();
         loop {
             self.revive()?;
-            if let Some(holder) = self.holder().await? {
+            let got_it = format!("me={} ", self.named().await?);
+            if let Some(holder) = (0..2).find(|number| self.replicas[*number].process.log().contains(&got_it)) {
                 return Ok(holder);
             }
             ensure!(begun.elapsed() < PATIENCE, "nobody holds the lease");
@@ -207,6 +214,20 @@ async fn ends(process: &Process, code: i32) -> Result<()> {
         ensure!(begun.elapsed() < PATIENCE, "it still runs:\n{}", tail(&process.log(), 5));
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Demands that a process is not taken for the holder because its predecessor in the same pod was.
+pub async fn successor_waits(harness: &Arc<Harness>) -> Result<()> {
+    let world = World::create(harness, Plan::new("successor", Route::Proxied)).await?;
+    world.give_credentials(crate::simulator::OPERATOR_SECRET).await?;
+    let mut pair = Pair::start(&world)?;
+    let former = pair.any_holder().await?;
+    pair.replicas[former].process.stop().await?;
+    pair.revive()?;
+    let holder = pair.any_holder().await?;
+    let log = pair.replicas[holder].process.log();
+    ensure!(log.contains("got the lease"), "{} is taken for the holder, and has not got the lease:\n{}", pod(holder), tail(&log, 5));
+    Ok(())
 }
 
 /// An application that logs in over and over with what a Secret holds.

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e_support::harness::Harness;
-use e2e_support::replicas::{Strikes, struck};
+use e2e_support::replicas::{Strikes, struck, successor_waits};
 use e2e_support::runner::{Scenario, say};
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
     let scenario = Scenario::new("replicas/SIGKILL, SIGSTOP and SIGTERM at random moments of creates and rotations", survived);
-    vec![scenario.within(Duration::from_secs(900))]
+    let successor =
+        Scenario::new("replicas/a process is not the holder because its predecessor in the same pod was", |harness| async move {
+            successor_waits(&harness).await
+        });
+    vec![scenario.within(Duration::from_secs(900)), successor]
 }
 
 async fn survived(harness: Arc<Harness>) -> Result<()> {
