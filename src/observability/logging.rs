@@ -1,12 +1,17 @@
 //! Sets up the logs. Filters out the client libraries' debug lines, which may carry bodies.
 
 use clap::ValueEnum;
-use tracing::{Level, Span, Subscriber};
+use serde_json::{Map, Value};
+use tracing::{Event, Level, Span, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, filter_fn},
-    fmt::{self, MakeWriter},
+    fmt::{
+        self, FmtContext, FormatEvent, FormattedFields, MakeWriter,
+        format::{Format, Json, JsonFields, Writer},
+    },
     layer::SubscriberExt as _,
+    registry::LookupSpan,
     util::SubscriberInitExt as _,
 };
 
@@ -43,6 +48,30 @@ fn may_speak(target: &str, level: Level) -> bool {
     }
     let crate_name = target.split("::").next().unwrap_or_default();
     QUIET.iter().find(|(quiet, _)| *quiet == crate_name).is_none_or(|(_, loudest)| level <= *loudest)
+}
+
+/// A JSON line that begins with whom it is about: tools that index logs look at the outermost members, and not into lists.
+struct Addressed(Format<Json>);
+
+/// What of a span's fields says whom its lines are about.
+const ADDRESS: [&str; 2] = ["object", "organization"];
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Addressed {
+    fn format_event(&self, context: &FmtContext<'_, S, JsonFields>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let outermost = context.event_scope().and_then(|spans| spans.from_root().next());
+        let fields = outermost.and_then(|span| {
+            let fields = span.extensions().get::<FormattedFields<JsonFields>>()?.fields.clone();
+            serde_json::from_str::<Map<String, Value>>(&fields).ok()
+        });
+        let Some((fields, rest)) = fields.zip(line.strip_prefix('{')) else { return writer.write_str(&line) };
+        writer.write_char('{')?;
+        for (name, value) in ADDRESS.iter().filter_map(|name| Some((name, fields.get(*name)?))) {
+            write!(writer, "\"{name}\":{value},")?;
+        }
+        writer.write_str(rest)
+    }
 }
 
 /// The span of a pass over a client: each line in it tells of which object, and in which organization.
@@ -99,7 +128,10 @@ where
     let filter = filter.and(filter_fn(|line| may_speak(line.target(), *line.level())));
     listeners.push(match format {
         LogFormat::Text => fmt::layer().with_writer(writer).with_ansi(false).with_filter(filter).boxed(),
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer).with_filter(filter).boxed(),
+        LogFormat::Json => {
+            let format = fmt::format().json().flatten_event(true).with_current_span(false);
+            fmt::layer().json().event_format(Addressed(format)).with_writer(writer).with_filter(filter).boxed()
+        }
     });
     tracing_subscriber::registry().with(listeners)
 }
@@ -150,9 +182,14 @@ mod tests {
                 of_client("team-a", "billing", "acme").in_scope(|| tracing::error_span!("step", reason = "create").in_scope(tell));
                 of_organization("acme").in_scope(tell);
                 of_policy("team-a", "monthly").in_scope(tell);
+                tell();
             });
             let text = String::from_utf8(kept.0.lock().expect("no panic").clone()).expect("text");
             let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+            let addresses: Vec<_> = lines.iter().map(|line| (line["object"].as_str(), line["organization"].as_str())).collect();
+            let expected =
+                [(Some("team-a/billing"), Some("acme")), (Some("acme"), Some("acme")), (Some("team-a/monthly"), None), (None, None)];
+            assert_eq!(addresses, expected, "{filter}");
             let spans: Vec<&Value> = lines.iter().map(|line| &line["spans"]).collect();
             assert_eq!(spans[0][0], json!({ "object": "team-a/billing", "organization": "acme", "name": "client" }), "{filter}");
             assert_eq!(spans[0][1], json!({ "reason": "create", "name": "step" }), "{filter}");

@@ -5,6 +5,7 @@
 //! world; `turnstile` makes a seed repeat its run. The other files are stories.
 
 mod access;
+mod addresses;
 mod adoption;
 mod adoption_trouble;
 mod api_faults;

@@ -10,6 +10,7 @@ use genesys_cloud_simulator::{Call, kubernetes::LoggedRequest};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
+    addresses::unaddressed,
     metrics,
     rest::breaches,
     world::{Plan, World},
@@ -114,6 +115,7 @@ fn logged<T>(logs: &Logs, plan: Plan, story: impl AsyncFnOnce(&Arc<World>) -> T)
         assert!(!world.wires.tells_a_secret(&logs.text()), "a secret stands in the operator's log");
         let beyond = world.rights.beyond(&world.kubernetes.log());
         assert!(beyond.is_empty(), "an operator asked for what the chart does not grant: {beyond:#?}");
+        assert_eq!(unaddressed(&logs.text()), [""; 0], "lines that name no object");
         world.kill();
         (told, Trace::of(&world))
     });

@@ -392,7 +392,7 @@ pub fn error_policy(object: &GenesysOrganization, error: &Error, context: &Conte
     match error {
         Error::Stale => return Action::requeue(context.memory.remember(&uid, Recollection::lost_race)),
         Error::Withheld(why) => {
-            tracing::info!(organization = %object.name_any(), why, "the platform was not asked");
+            tracing::info!(why, "the platform was not asked");
             return Action::requeue(HANDED_OVER);
         }
         _ => {}

@@ -32,6 +32,7 @@ pub mod harness;
 pub mod helm;
 pub mod hostile;
 pub mod kubectl;
+pub mod lines;
 pub mod manifests;
 pub mod oauth;
 pub mod operator;

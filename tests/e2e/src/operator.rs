@@ -53,6 +53,20 @@ impl Terms {
     pub const SHORT: Self = Self { duration: "4s", renew_deadline: "3s", retry_period: "1s" };
 }
 
+/// What it logs.
+#[derive(Debug, Clone, Copy)]
+pub struct Logging {
+    /// `RUST_LOG`
+    pub filter: &'static str,
+    /// `--log-format`: `text` or `json`.
+    pub format: &'static str,
+}
+
+impl Logging {
+    /// For a person who reads why a test failed.
+    pub const USUAL: Self = Self { filter: "info", format: "text" };
+}
+
 /// What one operator works on.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -68,8 +82,8 @@ pub struct Setup {
     pub timing: Timing,
     /// `--rollout-targets`: `forbidden` or `allowed`.
     pub rollout_targets: &'static str,
-    /// Its `RUST_LOG`.
-    pub log_filter: &'static str,
+    /// What it logs.
+    pub log: Logging,
     /// `--pod-name`
     pub pod: String,
     /// By which lease replicas agree who works; without one, each of them works.
@@ -105,7 +119,7 @@ impl Operator {
 
     /// The same without a wait, for a replica that may have to wait for its lease.
     pub fn launch(environment: &Environment, setup: &Setup, kubeconfig: &Path, log: &Path, reaper: &Arc<Reaper>) -> Result<Self> {
-        Self::run(environment, &arguments(setup), &[("RUST_LOG", setup.log_filter)], kubeconfig, log, reaper)
+        Self::run(environment, &arguments(setup), &[("RUST_LOG", setup.log.filter)], kubeconfig, log, reaper)
     }
 
     /// Starts it with a command line and with variables, as a Deployment has them.
@@ -148,6 +162,7 @@ pub fn arguments(setup: &Setup) -> Vec<String> {
     flag("--resync-interval", timing.resync);
     flag("--rollout-targets", setup.rollout_targets);
     flag("--pod-name", &setup.pod);
+    flag("--log-format", setup.log.format);
     match &setup.lease {
         Some(terms) => {
             flag("--leader-election", "enabled");

@@ -18,7 +18,7 @@ use crate::harness::Harness;
 use crate::kubectl::Kubectl;
 use crate::manifests;
 use crate::oauth::Data;
-use crate::operator::{Operator, Setup, Terms, Timing};
+use crate::operator::{Logging, Operator, Setup, Terms, Timing};
 use crate::proxy::{Proxy, Recorder};
 use crate::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET, Simulator, quick_settings};
 
@@ -55,8 +55,8 @@ pub struct Plan {
     pub settings: Value,
     /// The operator's waits.
     pub timing: Timing,
-    /// The `RUST_LOG` of its operators.
-    pub log_filter: &'static str,
+    /// What its operators log.
+    pub log: Logging,
 }
 
 impl Plan {
@@ -73,7 +73,7 @@ impl Plan {
             route,
             settings: quick_settings(),
             timing: Timing::QUICK,
-            log_filter: "info",
+            log: Logging::USUAL,
         }
     }
 
@@ -122,7 +122,7 @@ pub struct World {
 impl World {
     /// Makes the namespaces, the simulator and the proxies. No organization yet, and no operator.
     pub async fn create(harness: &Arc<Harness>, plan: Plan) -> Result<Self> {
-        let Plan { name, operator_namespace, namespaces, organizations, watch, region, route, settings, timing, log_filter } = plan;
+        let Plan { name, operator_namespace, namespaces, organizations, watch, region, route, settings, timing, log } = plan;
         let folder = harness.folder().join("worlds").join(&name);
         std::fs::create_dir_all(&folder)?;
         let mut settings = settings;
@@ -160,7 +160,7 @@ impl World {
             endpoints: vec![format!("{region}={platform},{platform}")],
             timing,
             rollout_targets: ROLLOUTS,
-            log_filter,
+            log,
             pod: "operator".to_owned(),
             lease: None,
         };

@@ -18,7 +18,7 @@ use e2e_support::control_plane::ControlPlane;
 use e2e_support::demo::Demo;
 use e2e_support::harness::{Harness, PATIENCE};
 use e2e_support::kubectl::Kubectl;
-use e2e_support::operator::{Operator, Setup, Timing};
+use e2e_support::operator::{Logging, Operator, Setup, Timing};
 use e2e_support::process::tail;
 use e2e_support::reaper::Reaper;
 use e2e_support::runner::Scenario;
@@ -195,7 +195,7 @@ async fn in_world(harness: &Harness, page: &str, folder: &Path, reaper: &Arc<Rea
         endpoints: vec![format!("eu-central-1={0},{0}", simulator.url())],
         timing: Timing::QUICK,
         rollout_targets: if page == RESTARTS { "allowed" } else { "forbidden" },
-        log_filter: "info",
+        log: Logging::USUAL,
         pod: "operator".to_owned(),
         lease: None,
     };

@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use e2e_support::expect::{all_gone, done, logs_are_clean, secrets};
 use e2e_support::harness::Harness;
 use e2e_support::manifests::{CLIENT, client, with_spec};
+use e2e_support::operator::Logging;
 use e2e_support::runner::Scenario;
 use e2e_support::world::{Plan, Route, World};
 use serde_json::json;
@@ -17,7 +18,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 }
 
 async fn nowhere(harness: Arc<Harness>) -> Result<()> {
-    let plan = Plan { log_filter: "trace", ..Plan::new("canary", Route::Proxied) };
+    let plan = Plan { log: Logging { filter: "trace", ..Logging::USUAL }, ..Plan::new("canary", Route::Proxied) };
     let world = World::settled(&harness, plan).await?;
     let manifest = with_spec(client(&world.name, CLIENT, &world.name), &json!({ "scim": true }));
     world.apply(&manifest).await?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use e2e_support::expect::{done, logs_are_clean, one_client};
 use e2e_support::harness::Harness;
+use e2e_support::lines::are_addressed;
 use e2e_support::manifests::{CLIENT, client, with_spec};
+use e2e_support::operator::Logging;
 use e2e_support::runner::Scenario;
 use e2e_support::simulator::{OPERATOR_CLIENT, OPERATOR_SECRET};
 use e2e_support::world::{Plan, Route, World};
@@ -22,6 +24,16 @@ const FILES: [&str; 7] = [
     "rotated-service.yaml",
 ];
 
+/// Whom lines of its log must name, and of which organization.
+const WHOM: [(&str, Option<&str>); 6] = [
+    ("acme", Some("acme")),
+    ("contact-center/monthly", None),
+    ("contact-center/call-reporting", Some("acme")),
+    ("contact-center/agent-portal", Some("acme")),
+    ("contact-center/wallboard", Some("acme")),
+    ("contact-center/crm-sync", Some("acme")),
+];
+
 pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("story/the examples, from apply to delete", examples),
@@ -31,7 +43,8 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 }
 
 async fn examples(harness: Arc<Harness>) -> Result<()> {
-    let world = World::create(&harness, Plan::examples()).await?;
+    let log = Logging { filter: "debug", format: "json" };
+    let world = World::create(&harness, Plan { log, ..Plan::examples() }).await?;
     world.start_operator().await?;
     let result = async {
         apply(&world).await.context("applying examples/")?;
@@ -40,6 +53,7 @@ async fn examples(harness: Arc<Harness>) -> Result<()> {
         tokens(&world).await.context("the published credentials")?;
         edits(&world).await.context("editing")?;
         delete(&world).await.context("deleting")?;
+        are_addressed(&world.operator_logs(), &WHOM).context("the log")?;
         logs_are_clean(&world).await
     };
     result.await.with_context(|| format!("operator:\n{}", e2e_support::process::tail(&world.operator_logs(), 15)))
