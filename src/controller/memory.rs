@@ -86,6 +86,8 @@ pub struct Look {
 /// What this process remembers of one object.
 #[derive(Clone, Debug, Default)]
 pub struct Recollection {
+    /// When the object was first seen, before its first pass waited for its turn.
+    pub noticed: Option<Instant>,
     /// The resourceVersion of our own last write of the object, and when that was.
     pub written: Option<(u64, Instant)>,
     /// Whether the object is gone.

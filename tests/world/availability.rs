@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const ROUNDS: u64 = 6;
 
 /// The world's clock, an hour off.
-struct AnHourOff(Arc<dyn Chance>);
+pub struct AnHourOff(pub Arc<dyn Chance>);
 
 impl Chance for AnHourOff {
     fn now(&self) -> Timestamp {
@@ -61,7 +61,8 @@ impl Replica {
         Self::with_clock(world, pod, world.chance())
     }
 
-    fn with_clock(world: &World, pod: &str, chance: Arc<dyn Chance>) -> Self {
+    /// Starts one with a clock of its own.
+    pub fn with_clock(world: &World, pod: &str, chance: Arc<dyn Chance>) -> Self {
         let (terminate, terminated) = oneshot::channel();
         let name = format!("--pod-name={pod}");
         let shutdown = async move {

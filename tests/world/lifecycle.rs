@@ -1,6 +1,6 @@
 //! The life of clients when nothing fails, or a person does something: created, edited, left alone, deleted.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use genesys_cloud_simulator::{Fault, FaultKind, Operation, kubernetes};
 use genesys_oauth_operator::api;
@@ -10,11 +10,12 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
+    availability::{AnHourOff, Replica, furnish},
     mishaps::calls,
     objects::{self, TEAM},
     process::OPERATOR,
     scenario::{once, scenario},
-    world::{Plan, path},
+    world::{Plan, World, path},
 };
 
 const CLIENTS: &str = "genesysoauthclients";
@@ -173,22 +174,31 @@ fn clients_that_are_declared_together_share_the_scan_before_their_creation() {
 
 #[test]
 fn one_that_is_declared_again_right_after_its_finalizer_was_stripped_ends_its_former_client() {
-    once(249, async |world| {
-        world.declare("billing", &json!({}));
-        world.until("a client", |world| (world.clients_of("billing").len() == 1).then_some(())).await;
-        let first = world.client_of("billing").id;
-        let place = path(CLIENTS, "billing");
-        world.remove(CLIENTS, "billing").await;
-        world.ask(Method::PATCH, &place, &json!({ "metadata": { "finalizers": null } })).await.expect("a careless person may");
-        world.until("its end", |world| world.object("billing").is_none().then_some(())).await;
-        // What the garbage collector does.
-        if world.held("billing").is_some() {
-            world.remove("secrets", "billing").await;
-        }
-        world.declare("billing", &json!({}));
-        // Its secret went with the Secret, so another one takes its place, and it ends after the overlap.
-        let object = world.client_shows("billing", "Ready=True/Available").await;
-        let retires = object["status"]["retiring"].as_array().is_some_and(|all| all.iter().any(|one| one["clientId"] == first.as_str()));
-        assert!(retires, "nobody ends the former client: {}", object["status"]);
+    once(249, declared_again);
+    // Whatever the operator's clock says of the API server's.
+    once(Plan::new(249).bare(), async |world| {
+        furnish(world);
+        let replica = Replica::with_clock(world, "operator", Arc::new(AnHourOff(world.chance())));
+        declared_again(world).await;
+        replica.kill();
     });
+}
+
+async fn declared_again(world: &Arc<World>) {
+    world.declare("billing", &json!({}));
+    world.until("a client", |world| (world.clients_of("billing").len() == 1).then_some(())).await;
+    let first = world.client_of("billing").id;
+    let place = path(CLIENTS, "billing");
+    world.remove(CLIENTS, "billing").await;
+    world.ask(Method::PATCH, &place, &json!({ "metadata": { "finalizers": null } })).await.expect("a careless person may");
+    world.until("its end", |world| world.object("billing").is_none().then_some(())).await;
+    // What the garbage collector does.
+    if world.held("billing").is_some() {
+        world.remove("secrets", "billing").await;
+    }
+    world.declare("billing", &json!({}));
+    // Its secret went with the Secret, so another one takes its place, and it ends after the overlap.
+    let object = world.client_shows("billing", "Ready=True/Available").await;
+    let retires = object["status"]["retiring"].as_array().is_some_and(|all| all.iter().any(|one| one["clientId"] == first.as_str()));
+    assert!(retires, "nobody ends the former client: {}", object["status"]);
 }

@@ -2,14 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use super::{
     class, look,
-    observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, Times, current_rotation, readiness},
+    observation::{ClientView, Observation, Organization, Readiness, Relative, SecretView, current_rotation, readiness},
     observe::{Live, Near, times},
     observe_adoption,
     timetable::{self, Rank, Requests, Timetable, Turn},
@@ -32,8 +31,6 @@ use crate::{
     secret::Found,
 };
 
-/// By how much the Kubernetes API's clock, whose times have whole seconds, may be behind this one's.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 /// Longer than any id of a client.
 const LONGEST_ID: usize = 64;
 
@@ -150,11 +147,11 @@ pub async fn far(context: &Context, near: Near) -> Observation {
 }
 
 /// From when on a scan serves before the first client of an object: objects that are declared together share one, since a list may lag by a window
-/// anyway. One that was begun before the object was there may be older than a client of its predecessor of the same name.
-fn first_look_from(object: &GenesysOAuthClient, instant: Instant, now: Timestamp, times: &Times) -> Instant {
-    let created = object.creation_timestamp().map_or(now, |created| created.0);
-    let age = Duration::try_from(now.duration_since(created)).unwrap_or_default().saturating_sub(CLOCKS_DIFFER);
-    instant.checked_sub(age.min(times.window / 2)).unwrap_or(instant)
+/// anyway. One that was begun before the object was there may be older than a client of its predecessor of the same name. No clock but this
+/// process's own tells when that was: the object's creation is by the API server's.
+fn first_look_from(noticed: Option<Instant>, instant: Instant, window: Duration) -> Instant {
+    let shared = instant.checked_sub(window / 2).unwrap_or(instant);
+    noticed.unwrap_or(instant).max(shared)
 }
 
 /// Whose the Secret is. Its annotations are no authority: a client that only they name counts if it carries this object's marker.
@@ -246,7 +243,7 @@ async fn ask_platform(
     }
     let scan_from = match (&status.intent, readiness(&seen.object, &seen.memory, &seen.epoch, &seen.times, seen.instant)) {
         (Some(intent), Readiness::Open(earliest)) if intent.operation != IntentOperation::Reset => Some(earliest),
-        (None, _) if status.client_id.is_none() => Some(first_look_from(&seen.object, seen.instant, context.now(), &seen.times)),
+        (None, _) if status.client_id.is_none() => Some(first_look_from(seen.memory.noticed, seen.instant, seen.times.window)),
         _ => None,
     };
     if let Some(earliest) = scan_from {

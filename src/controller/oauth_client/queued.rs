@@ -4,6 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::controller::Action};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::{
@@ -37,6 +38,7 @@ pub async fn in_turn(
     context: Arc<Context>,
     latest: impl Fn() -> Option<Arc<GenesysOAuthClient>>,
 ) -> Result<Action, Error> {
+    context.memory.remember(&object.uid().unwrap_or_default(), |memory| memory.noticed = memory.noticed.or(Some(Instant::now())));
     let organization = &object.spec.organization_ref.name;
     let (class, purpose) = at_the_gate(&object, shown(&object, &context));
     let work = Work::new(class, &object.namespace().unwrap_or_default());
