@@ -17,6 +17,8 @@ const MAX_VALUES: usize = 32 * 1024;
 /// The most bytes of what stands beside a list, and how many members of it are kept.
 const MAX_BESIDE: usize = 4096;
 const MAX_MEMBERS: usize = 64;
+/// Longer than any id, with its quotes.
+const MAX_ID: usize = 64;
 
 /// One tree at a time in this process, so that many hostile answers at once take no more than one of them. It is held for
 /// milliseconds, and never while something is waited for.
@@ -72,9 +74,29 @@ pub(super) fn list(text: &[u8], list: &'static str, mut each: impl FnMut(Value) 
 
 fn items(text: &str, each: &mut impl FnMut(Value) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
     let mut failed = None;
-    let mut item = |item: &RawValue| one(item.get().as_bytes(), &mut *each).map_err(|unreadable| failed = Some(unreadable));
+    let mut item = |item: &RawValue| {
+        one(item.get().as_bytes(), &mut *each).map_err(|Unreadable(why)| {
+            failed = Some(Unreadable(match id_of(item.get()) {
+                Some(id) => format!("{why}, at the entry with id {id}"),
+                None => why,
+            }));
+        })
+    };
     let read = whole(text.as_bytes(), Array(&mut item));
     failed.map_or(read, Err)
+}
+
+/// The id of an item that can't be read, so that a person finds it. What could not be an id is not repeated.
+fn id_of(item: &str) -> Option<String> {
+    let mut found = None;
+    let mut member = |name: String, value: &RawValue| {
+        if name == "id" && value.get().len() <= MAX_ID {
+            found = serde_json::from_str::<String>(value.get()).ok();
+        }
+        Ok(())
+    };
+    whole(item.as_bytes(), Object(&mut member)).ok()?;
+    found.filter(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
 }
 
 fn whole<'de>(text: &'de [u8], seed: impl DeserializeSeed<'de, Value = ()>) -> Result<(), Unreadable> {
@@ -178,6 +200,17 @@ mod tests {
             if item == 2 { Err(Unreadable("two".to_owned())) } else { Ok(()) }
         });
         assert_eq!((result.map(drop), seen), (Err(Unreadable("two".to_owned())), 2));
+    }
+
+    #[test]
+    fn an_item_that_cannot_be_read_is_named_by_its_id() {
+        let large = "x".repeat(MAX_ONE);
+        let told = |id: Value| read(&json!({ "entities": [{ "large": large, "id": id }] }).to_string()).expect_err("too large").to_string();
+        assert!(told(json!("10000000-0000-4000-8000-000000000001")).ends_with("at the entry with id 10000000-0000-4000-8000-000000000001"));
+        for no_id in [json!("a secret, or whatever"), json!("x".repeat(80)), json!(7), json!(""), json!(null)] {
+            assert!(!told(no_id.clone()).contains("entry"), "{no_id}");
+        }
+        assert!(read(r#"{"entities": ["]}"#).is_err_and(|error| !error.to_string().contains("entry")));
     }
 
     #[test]
