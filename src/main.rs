@@ -72,10 +72,19 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", once(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes, but for those whose words it has already: libraries differ in whether they repeat theirs.
+fn once(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        words if words.contains(&cause) => told,
+        words => format!("{words}: {cause}"),
+    })
 }
 
 fn crds(directory: Option<&Path>) -> anyhow::Result<()> {

@@ -221,7 +221,8 @@ impl Running {
 /// Lets an address that is for a pod be one of loopback with a free port, and returns it.
 fn moved(arguments: &mut [String], flag: &str) -> Result<String> {
     let argument = arguments.iter_mut().find(|argument| argument.starts_with(flag)).with_context(|| format!("no {flag}"))?;
-    let address = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string();
+    // Not the address that all the others of this run use: a port that is free there may be taken before the program asks for it.
+    let address = std::net::TcpListener::bind(("127.0.0.2", 0))?.local_addr()?.to_string();
     *argument = format!("{flag}{address}");
     Ok(address)
 }

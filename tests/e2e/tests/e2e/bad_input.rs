@@ -2,12 +2,15 @@
 //! pass because nothing happened: each scenario waits for the condition first. Other mistakes are stories of the world tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use e2e_support::expect::{self, condition, done};
 use e2e_support::harness::Harness;
 use e2e_support::manifests::{CLIENT, client, web_app, with_spec};
+use e2e_support::operator::Operator;
 use e2e_support::runner::Scenario;
+use e2e_support::wait::until;
 use e2e_support::world::{Plan, Route, World};
 use serde_json::{Value, json};
 
@@ -15,7 +18,24 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     vec![
         Scenario::new("bad input/broken rules are refused, or Stalled with the rule's message", rules),
         Scenario::new("bad input/what cannot change is refused, or Stalled", immutable),
+        Scenario::new("bad input/a cluster that is not there, and traces that nobody exports, are told of at the start", start),
     ]
+}
+
+async fn start(harness: Arc<Harness>) -> Result<()> {
+    let folder = harness.folder().join("start");
+    std::fs::create_dir_all(&folder)?;
+    let arguments = ["run", "--operator-namespace", "nowhere", "--leader-election", "disabled"].map(str::to_owned);
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")];
+    let nothing = folder.join("no-kubeconfig");
+    let operator = Operator::run(&harness.environment, &arguments, &variables, &nothing, &folder.join("operator.log"), &harness.reaper)?;
+    let ended = until("its end", Duration::from_secs(20), || async { Ok(operator.process.ended().ok_or("it still runs")) }).await?;
+    let said = operator.process.log();
+    ensure!(ended.code() == Some(1), "it ended with {ended}: {said}");
+    ensure!(said.contains("built without traces"), "nobody learns that there are no traces: {said}");
+    let told = ["set KUBECONFIG", "no-kubeconfig"].map(|words| said.matches(words).count());
+    ensure!(told == [1, 1], "the error does not say once what is wrong and what to do: {said}");
+    Ok(())
 }
 
 /// Demands that the platform saw no write in this world.
