@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use genesys_cloud_simulator::{
-    OPERATOR_CLIENT_SECRET, Operation,
+    OPERATOR_CLIENT_SECRET,
     kubernetes::{Fault, FaultKind, Verb},
 };
 use genesys_oauth_operator::{controller::context::Chance, run::StartError};
@@ -12,8 +12,6 @@ use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    look::summary,
-    mishaps::calls,
     objects::{self, HOME},
     process::OPERATOR,
     scenario::{once, scenario},
@@ -26,7 +24,7 @@ const DURATION: Duration = Duration::from_secs(15);
 /// What a takeover may take beyond what the lease itself costs.
 const SLACK: Duration = Duration::from_millis(500);
 /// How often the lease is looked at. An even number of milliseconds: requests are carried out at odd ones.
-const LOOK: Duration = Duration::from_millis(20);
+pub const LOOK: Duration = Duration::from_millis(20);
 
 /// How often a replica falls, each time in another way.
 const ROUNDS: u64 = 6;
@@ -88,12 +86,13 @@ impl Replica {
     }
 }
 
-fn lease(world: &World) -> Value {
+/// What the lease says.
+pub fn lease(world: &World) -> Value {
     world.get("leases", HOME, "genesys-oauth-operator").map(|lease| lease["spec"].clone()).unwrap_or_default()
 }
 
 /// Which replica holds the lease.
-fn holder(world: &World) -> Option<String> {
+pub fn holder(world: &World) -> Option<String> {
     lease(world)["holderIdentity"].as_str().and_then(|holder| holder.split_once('_')).map(|(pod, _)| pod.to_owned())
 }
 
@@ -278,43 +277,5 @@ fn terms_that_leave_no_room_for_a_call_are_refused_at_the_start() {
         let refused = operator.task.await.expect("no panic").expect_err("it can't work like this");
         assert!(refused.to_string().contains("--lease-duration"), "{refused}");
         assert!(lease(world).is_null(), "nothing was written");
-    });
-}
-
-#[test]
-fn a_lease_that_is_renewed_late_is_told_as_no_outage_of_the_platform() {
-    once(Plan::new(56).bare(), async |world| {
-        furnish(world);
-        let first = Replica::start(world, "first");
-        holds(world, "first").await;
-        world.organization_shows("Ready=True/Available").await;
-        world.declare("before", &json!({}));
-        world.settles("before").await;
-        // Renewals fail until what is left of the lease covers no call any more, and then succeed again.
-        let renewed = lease(world)["renewTime"].clone();
-        world.until("a renewal", |world| (lease(world)["renewTime"] != renewed).then_some(())).await;
-        let renewed = lease(world)["renewTime"].clone();
-        let refused = Fault::new(FaultKind::Status(503)).verb(Verb::Update).resource("coordination.k8s.io", "leases").user(OPERATOR);
-        world.kubernetes.plant(refused.times(3));
-        tokio::time::sleep(Duration::from_millis(5600)).await;
-        let created = calls(world, Operation::CreateClient);
-        for name in ["one", "two", "three", "four", "five", "six"] {
-            world.declare(name, &json!({}));
-        }
-        let mut kept_back = 0;
-        while lease(world)["renewTime"] == renewed {
-            kept_back += 1;
-            assert_eq!(calls(world, Operation::CreateClient), created, "a create whose answer could come after the lease's end");
-            tokio::time::sleep(LOOK).await;
-        }
-        assert!(kept_back > 20, "the lease was renewed before anything was kept back");
-        for object in world.list("genesysoauthclients").into_iter().chain(world.organization()) {
-            assert!(!summary(Some(&object)).contains("can't be worked"), "{}", summary(Some(&object)));
-        }
-        for name in ["one", "two", "three", "four", "five", "six"] {
-            world.settles(name).await;
-        }
-        assert_eq!(holder(world).as_deref(), Some("first"));
-        first.kill();
     });
 }

@@ -34,6 +34,7 @@ mod figures_security;
 mod fleets;
 mod gone;
 mod installs;
+mod late_lease;
 mod least_power;
 mod lifecycle;
 mod liveness;
