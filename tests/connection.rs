@@ -1,7 +1,11 @@
 //! The operator's own clients of the Kubernetes API before servers that accept and stay silent, that drip, and that never end. Real sockets and
 //! short limits; it must not measure how long anything took.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures::StreamExt as _;
 use genesys_oauth_operator::{
@@ -33,6 +37,8 @@ enum Server {
     Floods,
     /// A whole answer, after this time.
     Late(Duration),
+    /// It has no time, which says nothing of whether it did what was asked; and how often it was asked.
+    Busy(&'static AtomicUsize),
 }
 
 const EMPTY: &str = r#"{"kind":"ConfigMapList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[]}"#;
@@ -65,6 +71,10 @@ impl Server {
             match self {
                 Self::SilentButLists if lists => connection.write_all(whole.as_bytes()).await?,
                 Self::Silent | Self::SilentButLists => {}
+                Self::Busy(asked) => {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    connection.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await?;
+                }
                 Self::Late(by) => {
                     sleep(by).await;
                     connection.write_all(whole.as_bytes()).await?;
@@ -129,6 +139,17 @@ async fn a_server_that_stays_silent_is_not_waited_for() {
     let failure = fails(&clients).await;
     assert!(matches!(failure, watcher::Error::InitialListFailed(_)), "{failure}");
     assert_eq!(unanswered(&failure), Some(Unanswered::Late(SHORT)));
+}
+
+#[tokio::test]
+async fn a_call_is_made_once_and_a_list_of_a_watch_is_repeated() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    static LISTS: AtomicUsize = AtomicUsize::new(0);
+    let limits = Limits { call: Duration::from_secs(5), list: Duration::from_secs(5), ..limits() };
+    assert_eq!(create(&Server::Busy(&CALLS).clients(limits).await).await, None, "it was answered");
+    assert_eq!(CALLS.load(Ordering::Relaxed), 1, "a create whose outcome is not known is the caller's to repeat");
+    fails(&Server::Busy(&LISTS).clients(limits).await).await;
+    assert!(LISTS.load(Ordering::Relaxed) > 1, "the positive control: the library does repeat what it may");
 }
 
 #[tokio::test]

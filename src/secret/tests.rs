@@ -55,6 +55,16 @@ fn comes_back_as_it_was_written() {
 }
 
 #[test]
+fn reloader_may_restart_what_mounts_it_unless_somebody_says_otherwise() {
+    let said = |secret: &Secret| secret.metadata.annotations.as_ref().and_then(|all| all.get(RELOADER_MATCH).cloned());
+    let mut secret = built(None, &CredentialsSecret::default(), &credential(Some("s3cret")));
+    assert_eq!(said(&secret).as_deref(), Some("true"));
+    secret.metadata.annotations.as_mut().expect("annotations").insert(RELOADER_MATCH.into(), "false".into());
+    let again = built(Some(&secret), &CredentialsSecret::default(), &credential(Some("s3cret")));
+    assert_eq!(said(&again).as_deref(), Some("false"), "what a person wrote stays");
+}
+
+#[test]
 fn a_public_clients_lacks_only_the_secret() {
     let secret = built(None, &CredentialsSecret::default(), &credential(None));
     assert_eq!((text(&secret, "clientId").as_deref(), text(&secret, "clientSecret")), (Some("c1"), None));

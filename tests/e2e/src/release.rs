@@ -57,11 +57,10 @@ pub enum Server {
     InMemory,
 }
 
-/// The operator of a release, and where it answers probes.
+/// The operator of a release.
 #[derive(Debug)]
 pub struct Running {
     operator: Operator,
-    probes: String,
 }
 
 impl Cluster {
@@ -140,7 +139,7 @@ impl Cluster {
         command(&readme, beginning).with_context(|| format!("the chart's README has no command '{beginning}'"))
     }
 
-    /// Plays the kubelet for the Deployment of the release, until the operator has started and answers its readiness probe.
+    /// Plays the kubelet for the Deployment of the release, until the operator has started and answers what the kubelet and Prometheus ask.
     pub async fn run_deployment(&self) -> Result<Running> {
         let place = format!("/apis/apps/v1/namespaces/{RELEASE}/deployments/{RELEASE}");
         let deployment = self.api.get(&place).await?.context("the chart has made no Deployment")?;
@@ -150,26 +149,30 @@ impl Cluster {
         let name = format!("{RELEASE}-{number}");
         let kubeconfig = self.kubeconfig(pod["serviceAccountName"].as_str().context("no account")?).await?;
         let mut arguments: Vec<String> = serde_json::from_value(container["args"].clone()).context("the arguments")?;
-        let probe = container["readinessProbe"]["httpGet"]["path"].as_str().context("no readiness probe")?;
+        let probe = |kind: &str| container[kind]["httpGet"]["path"].as_str().with_context(|| format!("no {kind}"));
+        let (ready, alive) = (probe("readinessProbe")?, probe("livenessProbe")?);
         // A pod has its own address, and all ports of it.
         let address = moved(&mut arguments, "--probe-address=")?;
-        moved(&mut arguments, "--metrics-address=")?;
+        let metrics = moved(&mut arguments, "--metrics-address=")?;
         let variables = variables(container, &name)?;
         let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let log = self.folder.join(format!("operator-{number}.log"));
         let operator = Operator::run(&self.harness.environment, &arguments, &variables, &kubeconfig, &log, &self.reaper)?;
         operator.started().await?;
-        let running = Running { operator, probes: format!("http://{address}{probe}") };
-        until("the readiness probe", Duration::from_secs(20), || async {
-            let answer = self.harness.http.get(&running.probes).send().await;
-            Ok(match answer {
-                Ok(answer) if answer.status().is_success() => Ok(()),
-                Ok(answer) => Err(answer.status().to_string()),
-                Err(error) => Err(error.to_string()),
+        for url in [format!("http://{address}{ready}"), format!("http://{address}{alive}"), format!("http://{metrics}/metrics")] {
+            until(&url, Duration::from_secs(20), || async {
+                let answer = self.harness.http.get(&url).send().await;
+                Ok(match answer {
+                    Ok(answer) if answer.status().is_success() => Ok(()),
+                    Ok(answer) => Err(answer.status().to_string()),
+                    Err(error) => Err(error.to_string()),
+                })
             })
-        })
-        .await?;
-        Ok(running)
+            .await?;
+        }
+        let shown = self.harness.http.get(format!("http://{metrics}/metrics")).send().await?.text().await?;
+        ensure!(shown.contains("\ngenesys_oauth_") && shown.ends_with("# EOF\n"), "the metrics are:\n{shown}");
+        Ok(Running { operator })
     }
 
     /// The kubeconfig of an account of the release, when its rights are in force.

@@ -96,6 +96,7 @@ async fn told(harness: &Harness, cluster: &Cluster, folder: &Path, end: End) -> 
         Ok(if left == (0, 0, 0) { Ok(()) } else { Err(format!("definitions, Deployments and roles: {left:?}")) })
     })
     .await?;
+    fresh(harness, cluster, folder, &current, end).await.context("installing the present chart where nothing is")?;
     let refused = cluster.plane.audit.read()?.refused;
     ensure!(refused.is_empty(), "the operator asked for what the chart does not grant: {refused:#?}");
     Ok(())
@@ -121,6 +122,26 @@ async fn installed(harness: &Harness, cluster: &Cluster, folder: &Path, current:
     cluster.kubectl.ok(&wait).await?;
     ensure!(!running.log().contains(OPERATOR_SECRET), "the operator's secret stands in its log");
     Ok(running)
+}
+
+/// Installs the present chart where there are no definitions any more, and does what it prints; for one namespace where an install ends with its definitions.
+async fn fresh(harness: &Harness, cluster: &Cluster, folder: &Path, current: &Path, end: End) -> Result<()> {
+    // What the garbage collector does, and what a person did by hand.
+    for namespace in [TEAM, RELEASE] {
+        cluster.kubectl.ok(&["delete", "secrets", "--all", "--namespace", namespace]).await?;
+    }
+    let values = values(cluster, folder)?;
+    let watched = format!("watchNamespaces={{{TEAM}}}");
+    let more: &[&str] = if end == End::WithTheRelease { &["--values", &values, "--set", &watched] } else { &["--values", &values] };
+    let said = cluster.as_readme("helm install", current, more).await?;
+    let running = cluster.run_deployment().await?;
+    let mine = files(harness, folder)?;
+    for line in &notes(&said) {
+        cluster.shell(&mine, line).await.context("a command of the notes")?;
+    }
+    let ready = object(cluster, "call-reporting").await?;
+    ensure!(is(&ready, "Ready", "True", None), "the notes end with {:?}", condition(&ready, "Ready"));
+    running.terminate().await
 }
 
 /// The commands that the notes of the chart give.
