@@ -1,7 +1,7 @@
 //! The examples for Argo CD, Flux, Kustomize and Reloader, against each other and against the words that the operator reads. Builds nothing; the end-to-end
 //! tests build each overlay with kubectl.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use genesys_oauth_operator::{api, secret};
 use serde_json::Value;
@@ -45,8 +45,21 @@ fn flux_waits_for_all_kinds_and_prunes() {
     let spec = &flux()["spec"];
     assert_eq!((&spec["wait"], &spec["prune"]), (&true.into(), &true.into()));
     let checks = spec["healthCheckExprs"].as_array().expect("checks");
-    assert!(checks.iter().all(|check| check["kind"].is_null()), "a check for one kind alone leaves the others to themselves");
-    assert_eq!(checks[0]["apiVersion"], format!("{}/v1alpha1", api::GROUP));
+    // A check without a kind is refused by Flux before 2.9, and a kind without a check is left to itself.
+    let kinds: BTreeSet<&str> = checks.iter().map(|check| check["kind"].as_str().expect("a check for a kind")).collect();
+    let exist: Vec<String> = api::crds().into_iter().map(|crd| crd.spec.names.kind).collect();
+    assert_eq!(kinds, exist.iter().map(String::as_str).collect());
+    assert_eq!(checks.len(), kinds.len(), "Flux refuses a second check for a kind");
+    for check in checks {
+        assert_eq!(check["apiVersion"], format!("{}/v1alpha1", api::GROUP));
+        for expression in ["inProgress", "failed", "current"] {
+            assert_eq!(
+                check[expression], checks[0][expression],
+                "{}: another {expression} than that of {}",
+                check["kind"], checks[0]["kind"]
+            );
+        }
+    }
 }
 
 #[test]
