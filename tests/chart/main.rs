@@ -7,7 +7,7 @@ mod values;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use genesys_oauth_operator::settings::Settings;
+use genesys_oauth_operator::{api, settings::Settings};
 use serde_json::Value;
 
 fn read(path: &str) -> String {
@@ -25,6 +25,15 @@ fn documents(text: &str) -> Vec<Value> {
 
 fn golden(name: &str) -> Vec<Value> {
     documents(&read(&format!("tests/chart/golden/{name}.yaml")))
+}
+
+/// The names of all golden files.
+fn goldens() -> Vec<String> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/chart/golden");
+    let files = fs::read_dir(folder).expect("the golden files").flatten().map(|file| file.file_name().to_string_lossy().into_owned());
+    let names: Vec<String> = files.filter_map(|name| Some(name.strip_suffix(".values.yaml")?.to_owned())).collect();
+    assert!(names.len() >= 5, "few golden files: {names:?}");
+    names
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -90,11 +99,40 @@ fn place(object: &Value) -> String {
     object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned()
 }
 
+/// What view, edit and admin of Kubernetes get by the roles that are aggregated to them.
+fn aggregated(chart: &[Value], to: &str) -> BTreeSet<String> {
+    let label = format!("rbac.authorization.k8s.io/aggregate-to-{to}");
+    let roles = of_kind(chart, "ClusterRole").into_iter().filter(|role| role["metadata"]["labels"][&label] == "true");
+    roles.flat_map(rights).collect()
+}
+
+#[test]
+fn people_read_and_write_the_kinds_of_a_namespace_and_nothing_else() {
+    let kinds: Vec<String> =
+        api::crds().into_iter().filter(|crd| crd.spec.scope == "Namespaced").map(|crd| crd.spec.names.plural).collect();
+    assert_eq!(kinds.len(), 2, "{kinds:?}: who may work on another kind is to be thought about");
+    let on_kinds = |verbs: &[&str]| -> BTreeSet<String> {
+        kinds.iter().flat_map(|kind| verbs.iter().map(move |verb| format!("{verb} {}/{kind}", api::GROUP))).collect()
+    };
+    let read = on_kinds(&["get", "list", "watch"]);
+    let mut write = on_kinds(&["create", "update", "patch", "delete", "deletecollection"]);
+    write.extend(read.clone());
+    // The same whatever is set. Secrets are for those who may read them anyhow, and the status of an object is the operator's.
+    for name in goldens().iter().filter(|name| *name != "least") {
+        let chart = golden(name);
+        for (role, expected) in [("view", &read), ("edit", &write), ("admin", &write)] {
+            assert_eq!(aggregated(&chart, role), *expected, "{name}: {role}");
+        }
+    }
+    let least = golden("least");
+    assert!(["view", "edit", "admin"].iter().all(|role| aggregated(&least, role).is_empty()), "aggregatedRoles.enabled is false");
+}
+
 #[test]
 fn the_pods_are_restricted_and_their_flags_exist() {
-    for name in ["cluster", "namespaces"] {
-        let chart = golden(name);
-        let deployment = named(&chart, "Deployment", "genesys-oauth-operator");
+    for name in goldens() {
+        let chart = golden(&name);
+        let [deployment] = of_kind(&chart, "Deployment")[..] else { panic!("{name}: one Deployment") };
         let pod = &deployment["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
         // What Pod Security asks for under `restricted`.
@@ -109,8 +147,10 @@ fn the_pods_are_restricted_and_their_flags_exist() {
         let settings = Settings::from_flags(flags).unwrap_or_else(|error| panic!("{name}: {error}"));
         let grace = pod["terminationGracePeriodSeconds"].as_u64().expect("a number of seconds");
         assert!(grace > settings.shutdown_grace.as_duration().as_secs(), "{name}: the pod is killed before it has finished");
-        let ports: Vec<_> = container["ports"].as_array().expect("ports").iter().map(|port| port["containerPort"].as_u64()).collect();
-        assert_eq!(ports, [settings.probe_address, settings.metrics_address].map(|address| Some(u64::from(address?.port()))));
+        let ports: Vec<_> =
+            container["ports"].as_array().expect("ports").iter().filter_map(|port| port["containerPort"].as_u64()).collect();
+        let addresses = [settings.probe_address, settings.metrics_address].into_iter().flatten();
+        assert_eq!(ports, addresses.map(|address| u64::from(address.port())).collect::<Vec<_>>(), "{name}");
     }
 }
 

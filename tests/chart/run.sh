@@ -48,6 +48,21 @@ END
 )
 [[ $(wc -w <<<"$levels") -ge 15 ]] || fail "the levels of the values were not found: $levels"
 
+# Settings that do not fit together, or that the schema refuses, and the words with which they are refused.
+refusals=$(cat <<'END'
+serviceMonitor.enabled=true,networkPolicy.enabled=true serviceMonitor.enabled with networkPolicy.enabled needs networkPolicy.metricsFrom
+metrics.enabled=false,serviceMonitor.enabled=true serviceMonitor.enabled needs metrics.enabled
+metrics.enabled=false,prometheusRule.enabled=true prometheusRule.enabled needs metrics.enabled
+serviceAccount.create=false serviceAccount.name is needed where serviceAccount.create is false
+tracing.otlpEndpoint=collector:4318 otlpEndpoint
+image.digest=sha256:0123 digest
+replicas=9 replicas
+END
+)
+while read -r words; do
+    [[ $refusals == *" $words"* ]] || fail "nothing tries whether the chart says: $words"
+done < <(grep -hoE '(fail|required) "[^":]+' "$chart"/templates/* | sed -E 's/^(fail|required) "//')
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for helm in helm3 helm4; do
@@ -58,6 +73,9 @@ for helm in helm3 helm4; do
     done
     render "$helm" | plain >"$work/whole.$helm.yaml"
     grep -q 'helm.sh/resource-policy: keep' "$work/whole.$helm.yaml" || fail "$helm: the definitions do not survive helm uninstall"
+    render "$helm" --set crds.keep=false >"$work/unkept"
+    grep -q '^kind: CustomResourceDefinition' "$work/unkept" || fail "$helm renders no definitions where they are not to be kept"
+    if grep -q 'helm.sh/resource-policy' "$work/unkept"; then fail "$helm: the definitions survive helm uninstall without crds.keep"; fi
     for crd in crds/*.yaml; do
         # Everything but the head, which the chart labels.
         plain <"$crd" | sed -n '/^spec:/,$p' >"$work/spec"
@@ -72,15 +90,14 @@ END
         if render "$helm" --set "${level}misspelt=1" >"$work/refused" 2>&1; then fail "$helm takes ${level}misspelt, a value that does not exist"; fi
         grep -q misspelt "$work/refused" || fail "$helm refuses ${level}misspelt for another reason" "$(cat "$work/refused")"
     done
-    if render "$helm" --set networkPolicy.enabled=true,serviceMonitor.enabled=true >"$work/refused" 2>&1; then
-        fail "$helm lets a NetworkPolicy keep Prometheus from the metrics"
-    fi
+    while read -r settings words; do
+        if render "$helm" --set "$settings" >"$work/refused" 2>&1; then fail "$helm takes $settings"; fi
+        grep -qF "$words" "$work/refused" || fail "$helm refuses $settings for another reason" "$(cat "$work/refused")"
+    done <<<"$refusals"
     for port in 'http://[fd00::1]=80' https://collector/otlp=443 'http://[fd00::1]:4318/=4318'; do
         render "$helm" --set networkPolicy.enabled=true --set "tracing.otlpEndpoint=${port%=*}" | plain >"$work/port"
         grep -A 50 'policyTypes' "$work/port" | grep -q "^ *- port: ${port##*=}\$" || fail "$helm: the NetworkPolicy does not let traces out to ${port%=*}"
     done
-    if render "$helm" --set tracing.otlpEndpoint=collector:4318 >"$work/refused" 2>&1; then fail "$helm takes an endpoint that is no URL"; fi
-    if render "$helm" --set replicas=9 >"$work/refused" 2>&1; then fail "$helm takes nine replicas"; fi
 done
 for values in "$golden"/*.values.yaml; do
     name=$(basename "$values" .values.yaml)

@@ -1,11 +1,11 @@
 //! The values of the chart: the schema is closed on every level but where Kubernetes' own words stand, and tells of what `values.yaml` has, no more and
-//! no less. That Helm judges by it is tried by `run.sh`.
+//! no less. Each is tried by a golden file. That Helm judges by the schema is tried by `run.sh`.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::read;
+use crate::{goldens, read};
 
 /// Where a value goes into a manifest as it is, to be judged by Kubernetes' schemas.
 const KUBERNETES: [&str; 6] = [
@@ -76,9 +76,13 @@ fn defaults(path: &str, value: &Value, schema: &Value, found: &mut BTreeSet<Stri
     }
 }
 
+fn yaml(path: &str) -> Value {
+    serde_yaml::from_str(&read(path)).expect("YAML")
+}
+
 #[test]
 fn each_value_has_a_default_and_a_place_in_the_schema() {
-    let values: Value = serde_yaml::from_str(&read("charts/genesys-oauth-operator/values.yaml")).expect("YAML");
+    let values = yaml("charts/genesys-oauth-operator/values.yaml");
     let (schema, mut given, mut known) = (schema(), BTreeSet::new(), BTreeSet::new());
     defaults("", &values, &schema, &mut given);
     walk("", &schema, &mut |path, node| {
@@ -89,4 +93,28 @@ fn each_value_has_a_default_and_a_place_in_the_schema() {
     });
     assert_eq!(given, known);
     assert!(known.len() > 30, "the values were not found: {known:?}");
+}
+
+/// What is set to its default, or not at all, by each of some files of values.
+fn left(files: &[Value]) -> BTreeSet<String> {
+    let (values, mut paths) = (yaml("charts/genesys-oauth-operator/values.yaml"), BTreeSet::new());
+    defaults("", &values, &schema(), &mut paths);
+    let at = |file: &Value, path: &str| path.split('.').try_fold(file.clone(), |value, name| value.get(name).cloned());
+    paths.retain(|path| files.iter().all(|file| at(file, path).is_none_or(|value| Some(value) == at(&values, path))));
+    paths
+}
+
+#[test]
+fn each_value_is_rendered_with_another_than_its_default() {
+    let files: Vec<Value> = goldens().iter().map(|name| yaml(&format!("tests/chart/golden/{name}.values.yaml"))).collect();
+    // The definitions are in no golden file, for they are long; what is kept of them is looked at by run.sh.
+    assert_eq!(left(&files), BTreeSet::from(["crds.keep".to_owned()]));
+    // A file of defaults sets nothing, and one value is missed.
+    assert!(left(&[yaml("charts/genesys-oauth-operator/values.yaml")]).len() > 30);
+    let missed = files.iter().map(|file| {
+        let mut file = file.clone();
+        file.as_object_mut().expect("values").remove("priorityClassName");
+        file
+    });
+    assert!(left(&missed.collect::<Vec<_>>()).contains("priorityClassName"));
 }
