@@ -46,6 +46,50 @@ impl Chance for AnHourOff {
     }
 }
 
+/// The world's clock, an hour behind.
+struct AnHourBehind(Arc<dyn Chance>);
+
+impl Chance for AnHourBehind {
+    fn now(&self) -> Timestamp {
+        self.0.now() - SignedDuration::from_hours(1)
+    }
+
+    fn bytes(&self) -> [u8; 10] {
+        self.0.bytes()
+    }
+
+    fn fraction(&self) -> f64 {
+        self.0.fraction()
+    }
+}
+
+/// What a wall clock shows.
+#[derive(Clone, Copy)]
+enum Shows {
+    TheTime,
+    AnHourMore,
+    AnHourLess,
+}
+
+impl Shows {
+    fn clock(self, world: &World) -> Arc<dyn Chance> {
+        match self {
+            Self::TheTime => world.chance(),
+            Self::AnHourMore => Arc::new(AnHourOff(world.chance())),
+            Self::AnHourLess => Arc::new(AnHourBehind(world.chance())),
+        }
+    }
+}
+
+/// What the wall clocks of two replicas show: both are right, or either one is an hour off.
+const CLOCKS: [(Shows, Shows); 5] = [
+    (Shows::TheTime, Shows::TheTime),
+    (Shows::TheTime, Shows::AnHourMore),
+    (Shows::TheTime, Shows::AnHourLess),
+    (Shows::AnHourMore, Shows::TheTime),
+    (Shows::AnHourLess, Shows::TheTime),
+];
+
 /// A replica, and how to ask it to stop as SIGTERM does.
 pub struct Replica {
     /// The process.
@@ -139,21 +183,43 @@ fn one_of_two_replicas_works_and_the_other_takes_a_released_lease_at_once() {
     });
 }
 
+/// Two replicas with these clocks, of which the first holds the lease and works.
+async fn replicas(world: &World, (former, next): (Shows, Shows)) -> (Replica, Replica) {
+    furnish(world);
+    let first = Replica::with_clock(world, "first", former.clock(world));
+    holds(world, "first").await;
+    let second = Replica::with_clock(world, "second", next.clock(world));
+    world.organization_shows("Ready=True/Available").await;
+    world.declare("billing", &json!({}));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(holder(world).as_deref(), Some("first"), "a lease that is renewed was taken");
+    (first, second)
+}
+
 #[test]
 fn a_killed_replica_is_followed_when_its_lease_is_over_whatever_the_wall_clocks_say() {
-    for (seed, off) in [(52, false), (53, true)] {
+    for (seed, clocks) in (520..).zip(CLOCKS) {
         once(Plan::new(seed).bare(), async |world| {
-            furnish(world);
-            let first = Replica::start(world, "first");
-            holds(world, "first").await;
-            let clock = if off { Arc::new(AnHourOff(world.chance())) } else { world.chance() };
-            let second = Replica::with_clock(world, "second", clock);
-            world.declare("billing", &json!({}));
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            let (first, second) = replicas(world, clocks).await;
             first.kill();
             let after = takeover(world, "second").await;
             assert!(after <= DURATION + SLACK, "after {after:?}");
             assert!(after >= Duration::from_secs(12), "after {after:?}: the lease was not over");
+            world.settles("billing").await;
+            second.kill();
+        });
+    }
+}
+
+#[test]
+fn a_replica_that_is_asked_to_stop_is_followed_at_once_whatever_the_wall_clocks_say() {
+    for (seed, clocks) in (530..).zip(CLOCKS) {
+        once(Plan::new(seed).bare(), async |world| {
+            let (mut first, second) = replicas(world, clocks).await;
+            first.terminate();
+            assert!(matches!(first.operator.task.await, Ok(Ok(()))), "it ended as it was asked to");
+            let free = takeover(world, "second").await;
+            assert!(free <= SLACK, "the lease was free for {free:?}");
             world.settles("billing").await;
             second.kill();
         });
@@ -187,11 +253,11 @@ fn replicas_that_are_killed_or_stand_still_at_any_moment_cost_no_client_and_no_s
             furnish(world);
             let mut numbers = Numbers::new(seed);
             let mut random = |below: u64| numbers.next() % below;
-            // Every second one has a wall clock that is an hour off, those that follow too.
+            // Every second one has a wall clock that is an hour off, by turns before and behind, those that follow too.
             let start = |number: u64| {
-                let (pod, right) = (format!("r{number}"), world.chance());
-                let clock = if number % 2 == 1 { Arc::new(AnHourOff(right)) } else { right };
-                let replica = Replica::with_clock(world, &pod, clock);
+                let shows = [Shows::TheTime, Shows::AnHourMore, Shows::TheTime, Shows::AnHourLess];
+                let (pod, turn) = (format!("r{number}"), usize::try_from(number).unwrap_or_default() % shows.len());
+                let replica = Replica::with_clock(world, &pod, shows[turn].clock(world));
                 (pod, replica)
             };
             let mut replicas = vec![start(0), start(1)];

@@ -17,7 +17,7 @@ use crate::{
 const EDITS: usize = 30;
 
 /// A world whose budget lasts for few calls, with so many edits that wait for it, the one of `NAME` last.
-async fn crowded(world: &Arc<World>) {
+pub async fn crowded(world: &Arc<World>) {
     let names: Vec<String> = (0..EDITS).map(|number| format!("client-{number}")).collect();
     let all = || names.iter().map(String::as_str).chain([NAME]);
     for name in all() {
@@ -35,12 +35,13 @@ async fn crowded(world: &Arc<World>) {
 }
 
 /// Lets the organization's reconciler see another limit.
-async fn allow(world: &World, rate: u32) {
+pub async fn allow(world: &World, rate: u32) {
     world.declare_organization(&json!({ "requestsPerMinute": rate }));
     tokio::time::sleep(Duration::from_secs(90)).await;
 }
 
-fn plan(seed: u64, places: u16) -> Plan {
+/// A platform of few calls, and an operator of so many places.
+pub fn plan(seed: u64, places: u16) -> Plan {
     let plan = Plan::new(seed).flag(&format!("--max-concurrent-reconciles={places}"));
     plan.platform(|settings| {
         settings.rate_window = RateWindow::Sliding;

@@ -1,4 +1,5 @@
-//! A lease that is renewed late: what changes something on the platform is kept back until it is renewed, whichever call it is. Believes no log.
+//! A lease that is renewed late: what changes something on the platform is kept back until then, whichever call it is.
+//! Believes no log.
 
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ async fn renewal(world: &World) -> Value {
     lease(world)["renewTime"].clone()
 }
 
-/// Lets renewals fail until what is left of the lease covers no call any more, wishes for something, and holds that no call of this kind is made
-/// before a renewal succeeds again.
+/// Lets renewals fail until what is left of the lease covers no call any more, wishes for something, and holds that no call of this
+/// kind is made before a renewal succeeds again.
 async fn kept_back(world: &World, operation: Operation, wish: impl AsyncFnOnce()) {
     let renewed = renewal(world).await;
     let refused = Fault::new(FaultKind::Status(503)).verb(Verb::Update).resource("coordination.k8s.io", "leases").user(OPERATOR);

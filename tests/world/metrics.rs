@@ -77,8 +77,9 @@ fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// A time of an object as a metric tells it.
 #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-fn seconds(value: &Value) -> Option<f64> {
+pub fn seconds(value: &Value) -> Option<f64> {
     value.as_str().map(|text| text.parse::<Timestamp>().expect("a time").as_second() as f64)
 }
 
