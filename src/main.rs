@@ -63,19 +63,16 @@ struct TraceArguments {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run { settings, log_format, traces } => start(*settings, log_format, &traces),
-        Command::Crds { directory } => crds(directory.as_deref()),
+        Command::Crds { directory } => crds(directory.as_deref()).map(|()| ExitCode::SUCCESS),
         Command::Version => {
             println!("{}", env!("CARGO_PKG_VERSION"));
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", once(&error));
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {}", once(&error));
+        ExitCode::FAILURE
+    })
 }
 
 /// An error with its causes, but for those whose words it has already: libraries differ in whether they repeat theirs.
@@ -99,7 +96,7 @@ fn crds(directory: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(settings: Settings, log_format: LogFormat, traces: &TraceArguments) -> anyhow::Result<()> {
+fn start(settings: Settings, log_format: LogFormat, traces: &TraceArguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let exporter = traces.exporter(&settings)?;
@@ -108,11 +105,19 @@ fn start(settings: Settings, log_format: LogFormat, traces: &TraceArguments) -> 
         panics::are_logged();
         confinement::keep_memory_private();
         // A replica that has lost its lease ends at once: its last traces must not keep it.
-        run::run(settings, termination()).await?;
+        if let Err(error) = run::run(settings, termination()).await {
+            let error = anyhow::Error::from(error);
+            if log_format == LogFormat::Text {
+                return Err(error);
+            }
+            // Who reads JSON would lose a line that is none.
+            tracing::error!(error = once(&error), "the operator could not go on");
+            return Ok(ExitCode::FAILURE);
+        }
         if let Some(exporter) = exporter {
             exporter.flush(LAST_TRACES).await;
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     })
 }
 

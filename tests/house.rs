@@ -96,6 +96,30 @@ fn the_controllers_speak_no_http() {
     }
 }
 
+/// The members of a JSON line that are not a line's own: a field of such a name would stand in it twice.
+const TAKEN: [&str; 6] = ["timestamp", "level", "spans", "organization", "message", "fields"];
+
+fn takes(code: &str) -> Option<&'static str> {
+    let event = |text: &&str| ["error!(", "warn!(", "info!(", "debug!(", "trace!("].iter().any(|name| text.starts_with(name));
+    code.split("tracing::").skip(1).filter(event).find_map(|text| {
+        let fields = text.split_once(");").map_or(text, |(fields, _)| fields).replace(['\n', '('], ", ");
+        let names =
+            fields.split(", ").map(|field| field.split(" = ").next().unwrap_or_default().trim().trim_start_matches(['%', '?']).to_owned());
+        let names: Vec<String> = names.collect();
+        TAKEN.into_iter().find(|taken| names.iter().any(|name| name == taken))
+    })
+}
+
+#[test]
+fn no_line_of_the_log_has_a_field_that_every_line_has() {
+    assert_eq!(takes("tracing::info!(%message, \"told\");"), Some("message"));
+    assert_eq!(takes("tracing::warn!(\n    reason, organization = %name, \"told\"\n);"), Some("organization"));
+    assert_eq!(takes("tracing::error_span!(\"client\", organization); tracing::warn!(note = %message, \"told\");"), None);
+    for (file, text) in rust_files("src") {
+        assert_eq!(takes(&code(&text)), None, "{file}");
+    }
+}
+
 #[test]
 fn pure_files_have_no_io_and_no_clock() {
     let pure = [

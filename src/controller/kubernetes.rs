@@ -38,8 +38,13 @@ pub fn resource_version<K: Resource>(object: &K) -> Option<u64> {
 /// An object's kind, namespace and name, for people.
 #[must_use]
 pub fn about<K: Resource<DynamicType = ()>>(object: &K) -> String {
-    let place = object.namespace().map_or_else(String::new, |namespace| format!("{namespace}/"));
-    format!("{} {place}{}", K::kind(&()), object.name_any())
+    format!("{} {}", K::kind(&()), full_name(object))
+}
+
+/// An object's name after its namespace, if it has one: `namespace/name`.
+#[must_use]
+pub fn full_name<K: Resource<DynamicType = ()>>(object: &K) -> String {
+    object.namespace().map_or_else(|| object.name_any(), |namespace| format!("{namespace}/{}", object.name_any()))
 }
 
 /// Adds the finalizer to the object as it was read. [`Error::Stale`] if it changed since.

@@ -168,7 +168,11 @@ pub struct Recollection {
 
 /// What this process remembers, by the uid of the object.
 #[derive(Debug, Default)]
-pub struct Memory(Mutex<HashMap<String, Recollection>>);
+pub struct Memory {
+    objects: Mutex<HashMap<String, Recollection>>,
+    /// The uid that was last seen under a name.
+    names: Mutex<HashMap<String, String>>,
+}
 
 impl Memory {
     /// Looks at what is remembered of an object without a copy.
@@ -177,7 +181,24 @@ impl Memory {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Recollection>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an object that is to have its pass. One that takes the name of another, whose finalizer somebody stripped, takes over what lists may
+    /// not tell yet: the last write for that one, or the call of which nobody knows what came of it.
+    pub fn notice(&self, name: &str, uid: &str, now: Instant) {
+        let mut objects = self.lock();
+        if objects.get(uid).is_some_and(|known| known.noticed.is_some()) {
+            return;
+        }
+        let former = self.names.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), uid.to_owned());
+        // What is remembered of one that departed in order keeps its stale copies from being worked.
+        let stripped = former.filter(|former| former != uid && objects.get(former).is_some_and(|known| !known.departed));
+        let former = stripped.and_then(|uid| objects.remove(&uid));
+        let written = former.and_then(|former| former.own_write.max(former.lost_call.map(|call| call.deadline)));
+        let object = objects.entry(uid.to_owned()).or_default();
+        object.noticed = Some(now);
+        object.own_write = object.own_write.max(written);
     }
 
     /// A copy of what is remembered of an object.
@@ -197,6 +218,7 @@ impl Memory {
         objects.retain(|_, memory| !(memory.departed && memory.written.is_none_or(|(_, at)| now.duration_since(at) >= LONGEST_LAG)));
         let written = version.or_else(|| objects.get(uid)?.written.map(|(version, _)| version + 1)).map(|version| (version, now));
         objects.insert(uid.to_owned(), Recollection { departed: true, written, ..Recollection::default() });
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, uid| objects.contains_key(uid));
     }
 }
 

@@ -20,7 +20,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{context::Context, kubernetes::about, oauth_client::Scope};
+use super::{context::Context, kubernetes::full_name, oauth_client::Scope};
 use crate::connection::PAGE;
 
 /// The objects that the types can't hold, by the watch that shows them.
@@ -148,6 +148,6 @@ async fn sound<K: Watched>(event: Event<DeserializeGuard<K>>, before: &Store<K>,
 async fn tell<K: Watched>(malformed: &DeserializeGuard<K>, context: &Context) {
     let Err(fault) = &malformed.0 else { return };
     let note = format!("the operator can't read this object, and leaves it alone: {fault}; {REMEDY}");
-    tracing::error!(object = about(malformed), reason = "Malformed", %note, "a person must act");
+    tracing::error!(kind = %K::kind(&()), object = full_name(malformed), reason = "Malformed", %note, "a person must act");
     context.events.publish(malformed, EventType::Warning, "Malformed", &note).await;
 }

@@ -75,18 +75,29 @@ pub(super) fn list(text: &[u8], list: &'static str, mut each: impl FnMut(Value) 
 fn items(text: &str, each: &mut impl FnMut(Value) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
     let mut failed = None;
     let mut item = |item: &RawValue| {
-        one(item.get().as_bytes(), &mut *each).map_err(|Unreadable(why)| {
-            failed = Some(Unreadable(match id_of(item.get()) {
-                Some(id) => format!("{why}, at the entry with id {id}"),
-                None => why,
-            }));
+        let mut reached = false;
+        let read = one(item.get().as_bytes(), |value| {
+            reached = true;
+            each(value)
+        });
+        read.map_err(|unreadable| {
+            // What `each` refuses may be the list's fault, and it knows better.
+            failed = Some(if reached { unreadable } else { unreadable.of_entry(id_of(item.get()).as_deref()) });
         })
     };
     let read = whole(text.as_bytes(), Array(&mut item));
     failed.map_or(read, Err)
 }
 
-/// The id of an item that can't be read, so that a person finds it. What could not be an id is not repeated.
+impl Unreadable {
+    /// The same, with the id of the entry that can't be read, so that a person finds it. What could not be an id is not repeated.
+    pub(super) fn of_entry(self, id: Option<&str>) -> Self {
+        let is_id = |id: &&str| (1..=MAX_ID).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        id.filter(is_id).map(|id| Self(format!("{}, at the entry with id {id}", self.0))).unwrap_or(self)
+    }
+}
+
+/// The id of an item without its tree.
 fn id_of(item: &str) -> Option<String> {
     let mut found = None;
     let mut member = |name: String, value: &RawValue| {
@@ -96,7 +107,7 @@ fn id_of(item: &str) -> Option<String> {
         Ok(())
     };
     whole(item.as_bytes(), Object(&mut member)).ok()?;
-    found.filter(|id| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'))
+    found
 }
 
 fn whole<'de>(text: &'de [u8], seed: impl DeserializeSeed<'de, Value = ()>) -> Result<(), Unreadable> {

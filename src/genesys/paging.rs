@@ -155,7 +155,8 @@ impl<T: Entity> Gathered<T> {
         let mut entities = Vec::new();
         let (kept, before) = (&mut self.kept, self.entities.len());
         let each = |value: Value| {
-            let entity = T::read(value)?;
+            let id = value["id"].as_str().map(str::to_owned);
+            let entity = T::read(value).map_err(|unreadable| unreadable.of_entry(id.as_deref()))?;
             if before + entities.len() >= MAX_ENTRIES {
                 return Err(Unreadable(format!("the list has more than {MAX_ENTRIES} entries")));
             }

@@ -184,6 +184,18 @@ fn one_that_is_declared_again_right_after_its_finalizer_was_stripped_ends_its_fo
     });
 }
 
+/// A list that lags does not show the predecessor's client yet, and the next object must not be content with that.
+#[test]
+fn one_that_is_declared_again_waits_for_what_lists_do_not_show_yet() {
+    let lagging = |seed| Plan::new(seed).platform(|settings| settings.list_propagation_milliseconds = 45_000);
+    once(lagging(250), declared_again);
+    // The same where nobody learned what came of the call.
+    once(lagging(251), async |world| {
+        world.simulator.plant(Fault::on(Operation::CreateClient, FaultKind::LostResponse).times(1));
+        declared_again(world).await;
+    });
+}
+
 async fn declared_again(world: &Arc<World>) {
     world.declare("billing", &json!({}));
     world.until("a client", |world| (world.clients_of("billing").len() == 1).then_some(())).await;

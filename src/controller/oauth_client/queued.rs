@@ -19,6 +19,7 @@ use crate::{
         context::Context,
         error::Error,
         gate::{Closed, Kept, Outside, Place},
+        kubernetes::full_name,
         sessions::Standing,
     },
     genesys::{Class, Work},
@@ -38,7 +39,7 @@ pub async fn in_turn(
     context: Arc<Context>,
     latest: impl Fn() -> Option<Arc<GenesysOAuthClient>>,
 ) -> Result<Action, Error> {
-    context.memory.remember(&object.uid().unwrap_or_default(), |memory| memory.noticed = memory.noticed.or(Some(Instant::now())));
+    context.memory.notice(&full_name(&*object), &object.uid().unwrap_or_default(), Instant::now());
     let organization = &object.spec.organization_ref.name;
     let (class, purpose) = at_the_gate(&object, shown(&object, &context));
     let work = Work::new(class, &object.namespace().unwrap_or_default());

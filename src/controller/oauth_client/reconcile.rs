@@ -226,7 +226,7 @@ async fn announce(pass: &Pass<'_>) {
         _ => return,
     };
     if !pass.was_stalled(reason) {
-        tracing::warn!(reason = reason.as_str(), %message, "a person must act");
+        tracing::warn!(reason = reason.as_str(), note = %message, "a person must act");
         pass.event(EventType::Warning, reason.as_str(), &message).await;
     }
 }

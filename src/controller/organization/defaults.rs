@@ -48,7 +48,7 @@ pub async fn tell(context: &Context, before: &GenesysOrganization, written: &Gen
     tell_turns(context, written, rotation, review).await;
     let (Some(refusal), Some(message)) = (&review.refusal, remark(review)) else { return };
     if says(written, &message) && !says(before, &message) {
-        tracing::warn!(reason = refusal.reason().as_str(), %message, "a person must act");
+        tracing::warn!(reason = refusal.reason().as_str(), note = %message, "a person must act");
         context.events.publish(written, EventType::Warning, refusal.reason().as_str(), &message).await;
     }
 }

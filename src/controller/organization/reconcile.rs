@@ -187,7 +187,7 @@ async fn announce(context: &Context, object: &GenesysOrganization, verdict: &Ver
             context.events.publish(object, EventType::Normal, "LoggedIn", &format!("logged in to organization {name:?}")).await;
         }
         Verdict::Stalled { reason, message, .. } if ready.is_none_or(|ready| ready.reason != reason.as_str()) => {
-            tracing::warn!(reason = reason.as_str(), %message, "a person must act");
+            tracing::warn!(reason = reason.as_str(), note = %message, "a person must act");
             context.events.publish(object, EventType::Warning, reason.as_str(), message).await;
         }
         _ => {}

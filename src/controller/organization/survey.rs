@@ -326,7 +326,7 @@ pub async fn tell_held(context: &Context, object: &GenesysOrganization, verdict:
     let Verdict::Ready { held: Some(why), .. } = verdict else { return };
     let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     if find(conditions, ConditionType::Stalled).is_none_or(|stalled| stalled.status != "True") {
-        tracing::warn!(reason = Reason::ClientMissing.as_str(), message = %why, "a person must act");
+        tracing::warn!(reason = Reason::ClientMissing.as_str(), note = %why, "a person must act");
         context.events.publish(object, EventType::Warning, Reason::ClientMissing.as_str(), why).await;
     }
 }

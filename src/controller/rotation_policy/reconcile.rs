@@ -80,7 +80,7 @@ async fn tell_refusal(context: &Context, object: &GenesysRotationPolicy, before:
     let Verdict::Stalled { reason, message } = verdict else { return };
     let known = find(&before.conditions, ConditionType::Ready).is_some_and(|ready| ready.reason == reason.as_str());
     if *reason != Reason::Halted && !known {
-        tracing::warn!(reason = reason.as_str(), %message, "a person must act");
+        tracing::warn!(reason = reason.as_str(), note = %message, "a person must act");
         context.events.publish(object, EventType::Warning, reason.as_str(), message).await;
     }
 }

@@ -100,7 +100,7 @@ pub async fn tell_turns<K: Resource<DynamicType = ()>>(context: &Context, object
     let was_halted = before.is_some_and(|before| before.halted.is_some());
     match (was_halted, review.halt()) {
         (false, Some(why)) => {
-            tracing::warn!(reason = Reason::Halted.as_str(), message = %why, "a person must act");
+            tracing::warn!(reason = Reason::Halted.as_str(), note = %why, "a person must act");
             context.events.publish(object, EventType::Warning, Reason::Halted.as_str(), &why).await;
         }
         (true, None) => {

@@ -176,7 +176,7 @@ impl Losses {
             return;
         }
         tracing::warn!(
-            spans = self.count,
+            lost_spans = self.count,
             endpoint = self.endpoint,
             why = self.why,
             "traces are lost, and nothing else: see that an OpenTelemetry collector takes OTLP over HTTP at --otlp-endpoint, usually at port 4318, \

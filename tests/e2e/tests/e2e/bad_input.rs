@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use e2e_support::expect::{self, condition, done};
 use e2e_support::harness::Harness;
+use e2e_support::lines::are_addressed;
 use e2e_support::manifests::{CLIENT, client, web_app, with_spec};
-use e2e_support::operator::Operator;
+use e2e_support::operator::{Logging, Operator};
 use e2e_support::runner::Scenario;
 use e2e_support::wait::until;
 use e2e_support::world::{Plan, Route, World};
@@ -25,16 +26,24 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 async fn start(harness: Arc<Harness>) -> Result<()> {
     let folder = harness.folder().join("start");
     std::fs::create_dir_all(&folder)?;
-    let arguments = ["run", "--operator-namespace", "nowhere", "--leader-election", "disabled"].map(str::to_owned);
-    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")];
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"), ("RUST_LOG", "info")];
     let nothing = folder.join("no-kubeconfig");
-    let operator = Operator::run(&harness.environment, &arguments, &variables, &nothing, &folder.join("operator.log"), &harness.reaper)?;
-    let ended = until("its end", Duration::from_secs(20), || async { Ok(operator.process.ended().ok_or("it still runs")) }).await?;
-    let said = operator.process.log();
-    ensure!(ended.code() == Some(1), "it ended with {ended}: {said}");
-    ensure!(said.contains("built without traces"), "nobody learns that there are no traces: {said}");
-    let told = ["set KUBECONFIG", "no-kubeconfig"].map(|words| said.matches(words).count());
-    ensure!(told == [1, 1], "the error does not say once what is wrong and what to do: {said}");
+    for format in ["text", "json"] {
+        let arguments = ["run", "--operator-namespace=nowhere", "--leader-election=disabled", "--log-format", format].map(str::to_owned);
+        let log = folder.join(format!("{format}.log"));
+        let operator = Operator::run(&harness.environment, &arguments, &variables, &nothing, &log, &harness.reaper)?;
+        let ended = until("its end", Duration::from_secs(20), || async { Ok(operator.process.ended().ok_or("it still runs")) }).await?;
+        let said = operator.process.log();
+        ensure!(ended.code() == Some(1), "it ended with {ended}: {said}");
+        // A program that was built with traces exports them.
+        let traces = ["built without traces", "exporting traces"].iter().any(|words| said.contains(words));
+        ensure!(traces, "nobody learns what becomes of traces: {said}");
+        let told = ["set KUBECONFIG", "no-kubeconfig"].map(|words| said.matches(words).count());
+        ensure!(told == [1, 1], "the error does not say once what is wrong and what to do: {said}");
+        if format == "json" {
+            are_addressed(&said, &[])?;
+        }
+    }
     Ok(())
 }
 
@@ -95,7 +104,8 @@ fn broken(world: &str) -> Vec<(&'static str, Value, &'static str)> {
 }
 
 async fn rules(harness: Arc<Harness>) -> Result<()> {
-    let world = World::settled(&harness, Plan::new("rules", Route::Direct)).await?;
+    let log = Logging { format: "json", ..Logging::USUAL };
+    let world = World::settled(&harness, Plan { log, ..Plan::new("rules", Route::Direct) }).await?;
     let cases = broken(&world.name);
     for (name, manifest, words) in &cases {
         let said = harness.kubectl.feed(&["apply", "-f", "-"], Some(&manifest.to_string())).await?;
@@ -124,6 +134,7 @@ async fn rules(harness: Arc<Harness>) -> Result<()> {
         let refusal = harness.kubectl.feed(&["apply", "-f", "-"], Some(&manifest)).await?.refusal()?;
         ensure!(refusal.contains(words), "{patch}: {refusal}");
     }
+    are_addressed(&world.operator_logs(), &[])?;
     untouched(&world).await
 }
 
