@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
-use genesys_cloud_simulator::{Fault, Operation};
+use genesys_cloud_simulator::{Fault, OPERATOR_CLIENT_SECRET, Operation};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -195,12 +195,79 @@ async fn waiting(world: &World, album: &mut Album) {
     album.catch(world, "organization-stalled", organization, &["Stalled=True/CredentialRejected"]).await;
 }
 
+/// What becomes of a published client by hands other than the operator's.
+async fn losses(world: &World, album: &mut Album) {
+    let client = (CLIENTS, NAME);
+    drift::settled(world, NAME, &json!({})).await;
+    album.catch(world, "ready-no-policy", client, &["Ready=True", "CredentialExpiring=False/NoPolicy", "ScopeDrift=False/InSync"]).await;
+    edit(world, &json!({ "rotationPolicyRef": { "name": "not-made-yet" } })).await;
+    album.catch(world, "policy-missing", client, &["Ready=True", "CredentialExpiring=Unknown/PolicyNotReady"]).await;
+    edit(world, &json!({ "rotationPolicyRef": null })).await;
+    world.settles(NAME).await;
+
+    world.apply(&kept("somebody-elses", "belongs to somebody else"));
+    edit(world, &json!({ "credentialsSecret": { "name": "somebody-elses" } })).await;
+    album.catch(world, "foreign-secret", client, &["Stalled=True/Conflict"]).await;
+    edit(world, &json!({ "credentialsSecret": null })).await;
+    world.settles(NAME).await;
+    minutes(2).await;
+    drift::edit(world, NAME, &json!({ "state": "disabled" }));
+    album.catch(world, "client-disabled", client, &["Stalled=True/ClientDisabled"]).await;
+    drift::edit(world, NAME, &json!({ "state": "active" }));
+    world.settles(NAME).await;
+    world.give_credential("not-the-secret");
+    album.catch(world, "organization-down", client, &["Ready=True", "Synced=Unknown/OrganizationNotReady"]).await;
+    world.give_credential(OPERATOR_CLIENT_SECRET);
+    world.settles(NAME).await;
+
+    minutes(2).await;
+    world.simulator.remove_client(&world.client_of(NAME).id);
+    album.catch(world, "client-gone", client, &["Ready=False/ClientMissing", "Reconciling=True"]).await;
+    world.settles(NAME).await;
+    world.remove("secrets", NAME).await;
+    album.catch(world, "secret-gone", client, &["Ready=False/SecretMissing"]).await;
+    world.until_rotations_end().await;
+    world.settles(NAME).await;
+    edit(world, &json!({ "driftPolicy": "Report" })).await;
+    world.settles(NAME).await;
+    minutes(2).await;
+    world.simulator.remove_client(&world.client_of(NAME).id);
+    album.catch(world, "client-gone-report", client, &["Stalled=True/ClientMissing"]).await;
+}
+
+/// What waits: an adoption, a rotation, an object that nobody may work, and one that can't be deleted.
+async fn holdups(world: &World, album: &mut Album) {
+    let theirs = found(world, &json!({}));
+    world.declare("adopts", &by_secret(&theirs.id));
+    album.catch(world, "adopting-without-secret", (CLIENTS, "adopts"), &["Reconciling=True/WaitingForSecret"]).await;
+    world.apply(&kept("old", &theirs.secret));
+    album.catch(world, "adopting", (CLIENTS, "adopts"), &["Reconciling=True/Adopting"]).await;
+    world.declare("never", &json!({ "suspend": true }));
+    album.catch(world, "suspended-never-published", (CLIENTS, "never"), &["Ready=False/Suspended"]).await;
+
+    // At two in the night; it is the morning.
+    let seldom = json!({ "interval": "1h", "maxAge": "3d", "windows": [{ "schedule": "0 2 * * *", "duration": "1h" }] });
+    world.declare_policy(POLICY, &seldom).await;
+    world.declare(NAME, &json!({ "rotationPolicyRef": { "name": POLICY } }));
+    world.settles(NAME).await;
+    minutes(55).await;
+    album.catch(world, "waiting-for-window", (CLIENTS, NAME), &["Rotating=False/WaitingForWindow", "ScopeDrift=False/InSync"]).await;
+    world.declare_policy(POLICY, &json!({ "interval": "1h", "maxAge": "2h", "suspend": true })).await;
+    minutes(60).await;
+    album.catch(world, "overdue", (CLIENTS, NAME), &["CredentialExpiring=True/Overdue", "ScopeDrift=False/InSync"]).await;
+    world.simulator.plant(Fault::status(Operation::UpdateClient, 403).times(0));
+    world.remove(CLIENTS, NAME).await;
+    album.catch(world, "deletion-blocked", (CLIENTS, NAME), &["Stalled=True/DeletionBlocked"]).await;
+}
+
 #[test]
 fn the_objects_are_those_that_gitops_tools_are_tried_with() {
     let mut album = Album::default();
     measured(501, async |world| a_life(world, &mut album).await);
     measured(502, async |world| troubles(world, &mut album).await);
     measured(crate::world::Plan::new(503).bare(), async |world| waiting(world, &mut album).await);
+    measured(504, async |world| losses(world, &mut album).await);
+    measured(505, async |world| holdups(world, &mut album).await);
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/gitops/golden");
     let write = std::env::var("GOLDEN").is_ok_and(|wish| wish == "write");
     for (moment, object) in &album.0 {
