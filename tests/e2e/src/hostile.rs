@@ -12,6 +12,7 @@ use crate::api::path;
 use crate::expect::{condition, done, is, secrets, summary};
 use crate::harness::{Harness, PATIENCE};
 use crate::manifests::{client, organization};
+use crate::operator::Logging;
 use crate::simulator::{Simulator, quick_settings};
 use crate::wait::until;
 use crate::world::{Plan, Route, World};
@@ -70,7 +71,8 @@ impl Attacker {
 
 /// Lets an operator serve an honest organization and five hostile ones.
 pub async fn besiege(harness: &Arc<Harness>, name: &str) -> Result<Seen> {
-    let mut world = World::create(harness, Plan::new(name, Route::Direct)).await?;
+    let log = Logging { filter: "trace", ..Logging::USUAL };
+    let mut world = World::create(harness, Plan { log, ..Plan::new(name, Route::Direct) }).await?;
     let (trap, followed) = trap().await?;
     let mut attackers = Vec::new();
     for (number, kind) in KINDS.into_iter().enumerate() {

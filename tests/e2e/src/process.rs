@@ -92,6 +92,14 @@ impl Process {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// The files of file systems that it has open, devices left out.
+    pub fn files(&self) -> std::io::Result<Vec<std::path::PathBuf>> {
+        let opened = std::fs::read_dir(format!("/proc/{}/fd", self.inner.pid))?;
+        // What was closed meanwhile is none.
+        let paths = opened.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        Ok(paths.filter(|path| path.is_absolute() && !path.starts_with("/dev")).collect())
+    }
+
     /// Its resident memory in kibibytes, from `/proc`.
     pub fn resident_kib(&self) -> Result<u64> {
         self.kib("VmRSS:")

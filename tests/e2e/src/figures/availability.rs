@@ -41,6 +41,8 @@ pub async fn day(filter: &Filter) -> Result<()> {
             // One each of a thousand credentials; the operator logs in for itself too.
             "day.verifications" => Goal::AtMost(1000.0),
             "day.logins" => Goal::AtMost(1010.0),
+            // One in five minutes, and one at the edge.
+            "day.scans" => Goal::AtMost(289.0),
             _ => Goal::None,
         };
         figure(filter, &format!("availability.{name}"), value, "", goal);
@@ -113,8 +115,8 @@ async fn rest(harness: &Arc<Harness>, filter: &Filter) -> Result<()> {
     let count = |which: fn(&Call) -> bool| f64::from(u32::try_from(calls.iter().filter(|call| which(call)).count()).unwrap_or(u32::MAX));
     figure(filter, "availability.rest.kubernetes-writes", count(|call| call.side == Side::Kubernetes && call.write), "", Goal::AtMost(0.0));
     figure(filter, "availability.rest.kubernetes-reads", count(|call| call.side == Side::Kubernetes && !call.write), "", Goal::None);
-    figure(filter, "availability.rest.scans", count(|call| call.key == SCAN), "", Goal::None);
-    figure(filter, "availability.rest.tokens", count(|call| call.side == Side::TokenHost), "", Goal::None);
+    figure(filter, "availability.rest.scans", count(|call| call.key == SCAN), "", Goal::AtMost(4.0));
+    figure(filter, "availability.rest.tokens", count(|call| call.side == Side::TokenHost), "", Goal::AtMost(1.0));
     figure(
         filter,
         "availability.rest.other-platform-calls",

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use e2e_support::expect::{all_gone, done, logs_are_clean, secrets};
-use e2e_support::harness::Harness;
+use e2e_support::harness::{Harness, PATIENCE};
 use e2e_support::manifests::{CLIENT, client, with_spec};
 use e2e_support::operator::Logging;
 use e2e_support::runner::Scenario;
+use e2e_support::wait::until;
 use e2e_support::world::{Plan, Route, World};
+use http::Method;
 use serde_json::json;
 
 pub(crate) fn scenarios() -> Vec<Scenario> {
@@ -25,9 +27,17 @@ async fn nowhere(harness: Arc<Harness>) -> Result<()> {
     done(&world, CLIENT).await?;
     // Deleted, its secret is issued anew: the other answer that holds one.
     world.kubectl.ok(&["delete", "secret", CLIENT]).await?;
+    // The platform's error repeats the secret, as it is and as JSON holds it in a text.
+    until("the new Secret", PATIENCE, || async { Ok(world.secret(CLIENT).await?.map(drop).ok_or("it is not there yet")) }).await?;
     done(&world, CLIENT).await?;
+    let secret = world.data(CLIENT).await?["clientSecret"].clone();
+    let body = json!({ "message": format!("refused: {secret}"), "details": [{ "body": json!({ "secret": secret }).to_string() }] });
+    let fault = json!({ "operation": "UpdateClient", "kind": "Status", "status": 400, "count": 1, "body": body });
+    world.simulator.admin(Method::POST, "faults", Some(&fault)).await?;
     world.apply(&with_spec(manifest, &json!({ "accessTokenValiditySeconds": 7200 }))).await?;
     done(&world, CLIENT).await?;
+    let calls = world.simulator.calls(0).await?;
+    ensure!(calls.iter().any(|call| call["fault"] == "Status"), "the platform repeated nothing");
 
     let known = secrets(&world).await?;
     let held = world.secret(CLIENT).await?.unwrap_or_default();
@@ -38,6 +48,12 @@ async fn nowhere(harness: Arc<Harness>) -> Result<()> {
         Ok(variables) => ensure!(!known.are_in(&variables), "a secret stands in the process's variables"),
         // Who is not root may not read them: the process forbids it.
         Err(error) => ensure!(error.downcast_ref::<Error>().map(Error::kind) == Some(ErrorKind::PermissionDenied), "{error:#}"),
+    }
+    match process.files() {
+        Ok(files) => {
+            ensure!(files.iter().all(|file| file.extension().is_some_and(|end| end == "log")), "it writes into other files: {files:?}")
+        }
+        Err(error) => ensure!(error.kind() == ErrorKind::PermissionDenied, "{error}"),
     }
     let limits = process.proc("limits")?;
     let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
