@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 
-use crate::{mishaps::minutes, scenario::once, world::Plan};
+use crate::{
+    availability::{Replica, furnish},
+    mishaps::minutes,
+    scenario::once,
+    world::Plan,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -12,8 +17,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 struct Cost {
     /// Calls of the platform, by operation.
     calls: BTreeMap<String, usize>,
-    /// Writes to Kubernetes.
+    /// Writes to Kubernetes but those of the lease.
     writes: usize,
+    /// Writes of the lease.
+    renewals: usize,
     /// Reads of Kubernetes: neither lists nor watches.
     gets: usize,
 }
@@ -24,10 +31,12 @@ impl Cost {
     }
 }
 
-/// So many clients are settled, and left alone for a day.
+/// So many clients are settled by two replicas, and left alone for a day.
 fn day(seed: u64, clients: usize) -> Cost {
-    let plan = Plan::new(seed).platform(|settings| settings.maximum_clients = None);
+    let plan = Plan::new(seed).bare().platform(|settings| settings.maximum_clients = None);
     let (cost, _) = once(plan, async |world| {
+        furnish(world);
+        let replicas = ["one", "two"].map(|pod| Replica::start(world, pod));
         let names: Vec<String> = (0..clients).map(|number| format!("client-{number:04}")).collect();
         for name in &names {
             world.declare(name.as_str(), &json!({}));
@@ -39,12 +48,15 @@ fn day(seed: u64, clients: usize) -> Cost {
         minutes(30).await;
         let (calls, requests) = (world.simulator.calls().len(), world.kubernetes.log().len());
         tokio::time::sleep(DAY).await;
-        let mut cost = Cost { calls: BTreeMap::new(), writes: 0, gets: 0 };
+        replicas.into_iter().for_each(Replica::kill);
+        let mut cost = Cost { calls: BTreeMap::new(), writes: 0, renewals: 0, gets: 0 };
         for call in &world.simulator.calls()[calls..] {
             *cost.calls.entry(format!("{:?}", call.operation)).or_default() += 1;
         }
         for request in &world.kubernetes.log()[requests..] {
-            cost.writes += usize::from(request.wrote);
+            let renewal = request.wrote && request.resource == "leases";
+            cost.renewals += usize::from(renewal);
+            cost.writes += usize::from(request.wrote && !renewal);
             cost.gets += usize::from(request.verb == genesys_cloud_simulator::kubernetes::Verb::Get);
         }
         cost
@@ -56,7 +68,8 @@ fn day(seed: u64, clients: usize) -> Cost {
 fn a_day_of_settled_clients_costs_scans_tokens_and_one_verification_a_credential() {
     const CLIENTS: usize = 12;
     let mut cost = day(231, CLIENTS);
-    assert_eq!(cost.writes, 0, "there is no lease in this world");
+    assert_eq!(cost.writes, 0, "nothing is written but the lease");
+    assert!((40_000..=43_201).contains(&cost.renewals), "the lease is renewed every two seconds, by one of them: {}", cost.renewals);
     assert!((280..=290).contains(&cost.take("ListClients")), "a scan every five minutes");
     // A day ends once in a day: nothing is verified more often.
     assert!((1..=CLIENTS).contains(&cost.take("GetTokenInfo")), "a verification of each credential");
@@ -70,6 +83,7 @@ fn the_day_of_a_thousand() {
     let mut cost = day(232, 1000);
     let print = |name: &str, value: usize| println!("figure day.{name} {value}");
     print("kubernetes-writes", cost.writes);
+    print("lease-renewals", cost.renewals);
     print("kubernetes-gets", cost.gets);
     print("scans", cost.take("ListClients"));
     print("verifications", cost.take("GetTokenInfo"));

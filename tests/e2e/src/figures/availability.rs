@@ -26,7 +26,7 @@ const SLACK: f64 = 0.5;
 /// Objects at rest.
 const OBJECTS: usize = 1000;
 /// How many figures a day prints.
-const DAY_FIGURES: usize = 6;
+const DAY_FIGURES: usize = 7;
 /// How long they are looked at.
 const QUARTER: Duration = Duration::from_secs(900);
 
