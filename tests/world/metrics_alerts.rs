@@ -84,7 +84,7 @@ fn former_clients_are_shown_by_their_state_until_they_are_gone() {
     once(911, async |world| {
         let retiring = |state: &str| of_client(world, "retiring_clients", &[state]);
         world.declare_policy(POLICY, &monthly()).await;
-        settled(world, NAME, &json!({ "rotationPolicyRef": { "name": POLICY } })).await;
+        settled(world, NAME, &json!({ "accessTokenValiditySeconds": 300, "rotationPolicyRef": { "name": POLICY } })).await;
         assert!(shown(world).of("genesys_oauth_retiring_clients").is_empty());
         world.request(NAME, "rotate", "one").await;
         // In the overlap, then inactive for as long as its tokens live.

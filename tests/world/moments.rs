@@ -154,6 +154,8 @@ async fn troubles(world: &World, album: &mut Album) {
     world.declare(NAME, &json!({ "rotationPolicyRef": { "name": POLICY } }));
     world.settles(NAME).await;
     world.simulator.plant(Fault::status(Operation::CreateClient, 400).times(0));
+    // Nothing is due before.
+    minutes(150).await;
     album.catch(world, "rotation-failed", client, &["Rotating=False/Failed"]).await;
     album.catch(world, "policy-halted", (POLICIES, POLICY), &["Stalled=True/Halted"]).await;
     world.simulator.clear_faults();

@@ -2,11 +2,12 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
 use genesys_cloud_simulator::{Call, kubernetes::LoggedRequest};
+use tracing::Dispatch;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
@@ -22,6 +23,13 @@ const QUIET: Duration = Duration::from_secs(330);
 const SECOND_LOOK: Duration = Duration::from_secs(640);
 /// The most requests of the Kubernetes API at rest, for each object, in the time of a second look.
 const CALM: usize = 60;
+
+/// What stories hear of an operator.
+const HEARD: &str = "warn,genesys_oauth_operator=trace,audit=trace";
+/// A listener that writes nothing. With none at all, a span that one test meets first while another one begins to listen may be taken for one
+/// that nobody wants, and then the lines of every story lack it.
+static LISTENS: LazyLock<Dispatch> =
+    LazyLock::new(|| Dispatch::new(tracing_subscriber::fmt().with_env_filter(EnvFilter::new(HEARD)).with_writer(io::sink).finish()));
 
 /// Everything that happened in a world.
 #[derive(PartialEq, Eq)]
@@ -102,8 +110,9 @@ pub fn once<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T)
 }
 
 fn logged<T>(logs: &Logs, plan: Plan, story: impl AsyncFnOnce(&Arc<World>) -> T) -> (T, Trace) {
+    LazyLock::force(&LISTENS);
     let tail = Tail(logs.clone());
-    let filter = EnvFilter::new("warn,genesys_oauth_operator=trace,audit=trace");
+    let filter = EnvFilter::new(HEARD);
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(logs.clone()).with_ansi(false).without_time().finish();
     let logging = tracing::subscriber::set_default(subscriber);
     // A runtime of its own: no world hears of another, and what it leaves behind goes with it.
@@ -132,6 +141,7 @@ pub fn heard(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>)) -> Str
 
 /// Tells a story that measures; its world is left as it is.
 pub fn measured<T>(plan: impl Into<Plan>, story: impl AsyncFnOnce(&Arc<World>) -> T) -> T {
+    LazyLock::force(&LISTENS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
         let world = World::begin(plan.into()).await;
