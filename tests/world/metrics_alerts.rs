@@ -90,9 +90,8 @@ fn former_clients_are_shown_by_their_state_until_they_are_gone() {
         // In the overlap, then inactive for as long as its tokens live.
         world.client_shows(NAME, "Rotating=True/Draining").await;
         for state in ["Draining", "Inactivating"] {
-            let told = |world: &World| (of_client(world, "retiring_clients", &[state]) == Some(1.0)).then_some(());
-            world.until(state, told).await;
-            assert_eq!(world.status(NAME)["retiring"][0]["state"], state);
+            world.until(state, |world| (world.status(NAME)["retiring"][0]["state"] == state).then_some(())).await;
+            assert_eq!(retiring(state), Some(1.0));
             assert_eq!(shown(world).sum("genesys_oauth_retiring_clients"), Some(1.0), "each is in one state");
         }
         assert_eq!(retiring("Draining"), None);
