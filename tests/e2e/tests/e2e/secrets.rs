@@ -51,7 +51,8 @@ async fn nowhere(harness: Arc<Harness>) -> Result<()> {
     }
     match process.files() {
         Ok(files) => {
-            ensure!(files.iter().all(|file| file.extension().is_some_and(|end| end == "log")), "it writes into other files: {files:?}")
+            let logs = files.iter().all(|file| file.extension().is_some_and(|end| end == "log"));
+            ensure!(logs, "it writes into other files: {files:?}");
         }
         Err(error) => ensure!(error.kind() == ErrorKind::PermissionDenied, "{error}"),
     }
