@@ -125,7 +125,7 @@ async fn refused_marker(pass: &mut Pass<'_>, session: &Session, client: &OAuthCl
     let message = format!("the platform cut the marker off the description of client {id}{also}: shorten its description");
     pass.moment = Some(Moment::Stalled(Reason::MarkerRefused, message));
     pass.again = Again::Backoff;
-    let generation = pass.object.metadata.generation;
-    pass.remember(|memory| memory.marker_refused = generation);
+    let cut = (pass.object.metadata.generation, client.description.clone());
+    pass.remember(|memory| memory.adoption_cut = Some(cut));
     pass.commit_outcome(|status| status.intent = None).await
 }

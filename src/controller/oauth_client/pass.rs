@@ -299,7 +299,7 @@ impl<'a> Pass<'a> {
             generation: self.object.metadata.generation,
             publication: publication(&self.status),
             sight: self.sight,
-            secret_name: self.object.secret_name().to_owned(),
+            secret_name: self.status.binding.as_ref().map_or_else(|| self.object.secret_name().to_owned(), |binding| binding.name.clone()),
             expiring: self.outlook.as_ref().map(|outlook| outlook.expiring(&self.status, now)),
             rotating: self.outlook.as_ref().map(|outlook| outlook.rotating(&self.status)),
             scope: self.scope(),

@@ -87,7 +87,7 @@ pub(super) fn adopt(seen: &Observation) -> Option<Plan> {
         Ok(by) => by,
         Err(moment) => return Some(Plan::wait(moment, Again::Backoff)),
     };
-    if seen.memory.marker_refused.is_some() && seen.memory.marker_refused == seen.object.metadata.generation {
+    if seen.memory.adoption_cut == Some((seen.object.metadata.generation, client.description.clone())) {
         let message = format!("the platform cuts the marker off the description of client {id}: shorten its description");
         return Some(Plan::wait(Moment::Stalled(Reason::MarkerRefused, message), Again::Backoff));
     }
