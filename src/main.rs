@@ -110,8 +110,9 @@ fn start(settings: Settings, log_format: LogFormat, traces: &TraceArguments) -> 
             if log_format == LogFormat::Text {
                 return Err(error);
             }
-            // Who reads JSON would lose a line that is none.
-            tracing::error!(error = once(&error), "the operator could not go on");
+            // Who reads JSON would lose a line that is none; and no filter may keep why a process ended.
+            let line = logging::last_line(&once(&error));
+            eprintln!("{line}");
             return Ok(ExitCode::FAILURE);
         }
         if let Some(exporter) = exporter {

@@ -97,7 +97,7 @@ fn the_controllers_speak_no_http() {
 }
 
 /// The members of a JSON line that are not a line's own: a field of such a name would stand in it twice.
-const TAKEN: [&str; 6] = ["timestamp", "level", "spans", "organization", "message", "fields"];
+const TAKEN: [&str; 7] = ["timestamp", "level", "target", "spans", "organization", "message", "fields"];
 
 fn takes(code: &str) -> Option<&'static str> {
     let event = |text: &&str| ["error!(", "warn!(", "info!(", "debug!(", "trace!("].iter().any(|name| text.starts_with(name));

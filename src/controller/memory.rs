@@ -128,8 +128,8 @@ pub struct Recollection {
     pub not_yet: u32,
     /// The generation of spec for which the platform cut the marker off.
     pub marker_refused: Option<i64>,
-    /// The generation of spec, and the description of the client that was to be adopted, when the platform cut the marker off there.
-    pub adoption_cut: Option<(Option<i64>, Option<String>)>,
+    /// The generation of spec, and the descriptions of the client that was to be adopted, before the platform cut the marker off there and after.
+    pub adoption_cut: Option<(Option<i64>, [Option<String>; 2])>,
     /// A client that this process created too late: another one had taken the intent over.
     pub surplus: Option<String>,
     /// The first 404 for the client.

@@ -1,7 +1,7 @@
 //! Sets up the logs. Filters out the client libraries' debug lines, which may carry bodies.
 
 use clap::ValueEnum;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tracing::{Event, Level, Span, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -74,6 +74,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, JsonFields> for Addr
     }
 }
 
+/// The last line of a process that can't go on, as [`LogFormat::Json`] has it.
+#[must_use]
+pub fn last_line(error: &str) -> String {
+    let timestamp = jiff::Timestamp::now();
+    let target = env!("CARGO_CRATE_NAME");
+    json!({ "timestamp": timestamp, "level": "ERROR", "message": "the operator could not go on", "error": error, "target": target })
+        .to_string()
+}
+
 /// The span of a pass over a client: each line in it tells of which object, and in which organization.
 ///
 /// Spans like this are of level error: a filter that drops lines must not drop what the others speak of.
@@ -142,8 +151,6 @@ mod tests {
         io,
         sync::{Arc, Mutex},
     };
-
-    use serde_json::{Value, json};
 
     use super::*;
 

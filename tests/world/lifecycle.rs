@@ -194,14 +194,34 @@ fn one_that_is_declared_again_waits_for_what_lists_do_not_show_yet() {
         world.simulator.plant(Fault::on(Operation::CreateClient, FaultKind::LostResponse).times(1));
         declared_again(world).await;
     });
+    // And where the predecessor's deletion still waits for its turn, and works its successor when that comes.
+    once(lagging(252).flag("--max-concurrent-reconciles=1"), async |world| {
+        let first = a_client(world).await;
+        world.simulator.plant(Fault::on(Operation::CreateClient, FaultKind::Delay).delayed_by(Duration::from_secs(8)).times(1));
+        world.declare("busy", &json!({}));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.remove(CLIENTS, "billing").await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        strip_and_declare_again(world).await;
+        ends(world, &first).await;
+    });
 }
 
 async fn declared_again(world: &Arc<World>) {
+    let first = a_client(world).await;
+    world.remove(CLIENTS, "billing").await;
+    strip_and_declare_again(world).await;
+    ends(world, &first).await;
+}
+
+async fn a_client(world: &World) -> String {
     world.declare("billing", &json!({}));
     world.until("a client", |world| (world.clients_of("billing").len() == 1).then_some(())).await;
-    let first = world.client_of("billing").id;
+    world.client_of("billing").id
+}
+
+async fn strip_and_declare_again(world: &World) {
     let place = path(CLIENTS, "billing");
-    world.remove(CLIENTS, "billing").await;
     world.ask(Method::PATCH, &place, &json!({ "metadata": { "finalizers": null } })).await.expect("a careless person may");
     world.until("its end", |world| world.object("billing").is_none().then_some(())).await;
     // What the garbage collector does.
@@ -209,8 +229,11 @@ async fn declared_again(world: &Arc<World>) {
         world.remove("secrets", "billing").await;
     }
     world.declare("billing", &json!({}));
-    // Its secret went with the Secret, so another one takes its place, and it ends after the overlap.
+}
+
+/// Its secret went with the Secret, so another one takes its place, and it ends after the overlap.
+async fn ends(world: &World, former: &str) {
     let object = world.client_shows("billing", "Ready=True/Available").await;
-    let retires = object["status"]["retiring"].as_array().is_some_and(|all| all.iter().any(|one| one["clientId"] == first.as_str()));
+    let retires = object["status"]["retiring"].as_array().is_some_and(|all| all.iter().any(|one| one["clientId"] == former));
     assert!(retires, "nobody ends the former client: {}", object["status"]);
 }

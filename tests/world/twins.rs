@@ -1,7 +1,7 @@
 //! What could not be told from another: two objects for one organization, and a client whose marker the platform cuts off.
 //! Everything is read off the platform.
 
-use genesys_cloud_simulator::{BeyondLimit, Operation};
+use genesys_cloud_simulator::{BeyondLimit, Fault, Operation};
 use serde_json::{Value, json};
 
 use crate::{
@@ -96,6 +96,23 @@ fn a_client_whose_marker_the_platform_cuts_off_is_not_adopted_and_keeps_its_desc
         assert_eq!((&after.description, &after.name, &after.state), (&before.description, &before.name, &before.state));
         assert!(world.held(NAME).is_none() && world.simulator.secret_works(&theirs.id, &theirs.secret));
         // What the message asks for.
+        world.simulator.edit_client(&theirs.id, &json!({ "description": "short" })).expect("a client");
+        world.settles(NAME).await;
+    });
+}
+
+#[test]
+fn a_description_that_could_not_be_put_back_is_told_of_and_never_taken_for_the_clients_own() {
+    measured(cutting(964), async |world| {
+        let theirs = found(world, &json!({ "description": long() }));
+        world.apply(&kept("old", &theirs.secret));
+        world.simulator.plant(Fault::status(Operation::UpdateClient, 500).skipping(1).times(1));
+        world.declare(NAME, &by_secret(&theirs.id));
+        let words = ["could not be put back", "shorten its description"];
+        world.stalls(NAME, "MarkerRefused", &words).await;
+        minutes(60).await;
+        world.stalls(NAME, "MarkerRefused", &words).await;
+        assert_eq!(count(world, Operation::UpdateClient), 1, "what was cut is not written as if it were the client's own");
         world.simulator.edit_client(&theirs.id, &json!({ "description": "short" })).expect("a client");
         world.settles(NAME).await;
     });

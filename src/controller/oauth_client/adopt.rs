@@ -99,8 +99,8 @@ async fn mark(pass: &mut Pass<'_>, seen: &Observation, session: &Session, client
             pass.event(EventType::Normal, "ClientAdopted", &format!("client {id} now carries this object's marker")).await;
             Ok(true)
         }
-        Ok(_) => {
-            refused_marker(pass, session, client).await?;
+        Ok(reply) => {
+            refused_marker(pass, session, client, reply.description).await?;
             Ok(false)
         }
         Err(error) => {
@@ -118,14 +118,14 @@ async fn mark(pass: &mut Pass<'_>, seen: &Observation, session: &Session, client
 }
 
 /// The platform cut the marker off: the client gets its description back, and is not adopted.
-async fn refused_marker(pass: &mut Pass<'_>, session: &Session, client: &OAuthClient) -> Result<(), Error> {
+async fn refused_marker(pass: &mut Pass<'_>, session: &Session, client: &OAuthClient, left: Option<String>) -> Result<(), Error> {
     let id = &client.id;
     let back = session.platform.update_client(id, client.members().into()).await.is_ok();
     let also = if back { "" } else { ", and its description could not be put back: look at it on the platform" };
     let message = format!("the platform cut the marker off the description of client {id}{also}: shorten its description");
     pass.moment = Some(Moment::Stalled(Reason::MarkerRefused, message));
     pass.again = Again::Backoff;
-    let cut = (pass.object.metadata.generation, client.description.clone());
+    let cut = (pass.object.metadata.generation, [client.description.clone(), left]);
     pass.remember(|memory| memory.adoption_cut = Some(cut));
     pass.commit_outcome(|status| status.intent = None).await
 }

@@ -39,7 +39,10 @@ pub async fn in_turn(
     context: Arc<Context>,
     latest: impl Fn() -> Option<Arc<GenesysOAuthClient>>,
 ) -> Result<Action, Error> {
-    context.memory.notice(&full_name(&*object), &object.uid().unwrap_or_default(), Instant::now());
+    let notice = |object: &GenesysOAuthClient| {
+        context.memory.notice(&full_name(object), &object.uid().unwrap_or_default(), Instant::now());
+    };
+    notice(&object);
     let organization = &object.spec.organization_ref.name;
     let (class, purpose) = at_the_gate(&object, shown(&object, &context));
     let work = Work::new(class, &object.namespace().unwrap_or_default());
@@ -59,6 +62,8 @@ pub async fn in_turn(
         }
     };
     let object = latest().unwrap_or(object);
+    // Meanwhile another one may have taken its name.
+    notice(&object);
     let _place = match entered {
         Ok(place) => Some(place),
         Err(Closed) if holds_a_secret(&object, &context) => None,

@@ -92,11 +92,16 @@ impl Process {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The files of file systems that it has open, devices left out.
+    /// The files of file systems that it has open to write into, devices left out.
     pub fn files(&self) -> std::io::Result<Vec<std::path::PathBuf>> {
-        let opened = std::fs::read_dir(format!("/proc/{}/fd", self.inner.pid))?;
-        // What was closed meanwhile is none.
-        let paths = opened.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let folder = format!("/proc/{}", self.inner.pid);
+        // What was closed meanwhile is none. The last octal digit of the flags tells what a file is open for; 0 is to read.
+        let written = |entry: std::fs::DirEntry| {
+            let told = std::fs::read_to_string(format!("{folder}/fdinfo/{}", entry.file_name().to_string_lossy())).ok()?;
+            let flags = told.lines().find_map(|line| line.strip_prefix("flags:"))?.trim();
+            if flags.ends_with(['1', '2']) { std::fs::read_link(entry.path()).ok() } else { None }
+        };
+        let paths = std::fs::read_dir(format!("{folder}/fd"))?.filter_map(|entry| written(entry.ok()?));
         Ok(paths.filter(|path| path.is_absolute() && !path.starts_with("/dev")).collect())
     }
 

@@ -87,8 +87,14 @@ pub(super) fn adopt(seen: &Observation) -> Option<Plan> {
         Ok(by) => by,
         Err(moment) => return Some(Plan::wait(moment, Again::Backoff)),
     };
-    if seen.memory.adoption_cut == Some((seen.object.metadata.generation, client.description.clone())) {
-        let message = format!("the platform cuts the marker off the description of client {id}: shorten its description");
+    let cut = seen.memory.adoption_cut.as_ref().filter(|(generation, _)| *generation == seen.object.metadata.generation);
+    // What was cut may stand there too: where it could not be put back, and in a read that lags.
+    if let Some((_, [before, after])) = cut
+        && [before, after].contains(&&client.description)
+    {
+        let also =
+            if *before == client.description { "" } else { ", and its description could not be put back: look at it on the platform" };
+        let message = format!("the platform cuts the marker off the description of client {id}{also}: shorten its description");
         return Some(Plan::wait(Moment::Stalled(Reason::MarkerRefused, message), Again::Backoff));
     }
     let intent = seen.status().intent;
