@@ -107,7 +107,8 @@ async fn rest(harness: &Arc<Harness>, filter: &Filter) -> Result<()> {
         let items: Vec<Value> = (0..100).map(|number| client(&world.name, &format!("c{tens}{number:02}"), &world.name)).collect();
         world.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items })).await?;
     }
-    world.kubectl.ok(&["wait", "goc", "--all", "--for=condition=Ready", "--timeout=1800s"]).await?;
+    // Each is verified once, and the operator takes thirty tokens a minute at most.
+    world.kubectl.ok(&["wait", "goc", "--all", "--for=condition=Ready", "--timeout=3600s"]).await?;
     figure(filter, "availability.rest.objects-ready-after", begun.elapsed().as_secs_f64(), "s", Goal::None);
     at_rest(&world).await?;
     world.recorder.arm(None);
