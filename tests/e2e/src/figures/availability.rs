@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::budget::{read, worlds};
 use super::{Goal, at_rest, figure};
 use crate::calls::{Call, Side};
+use crate::expect::inventory;
 use crate::harness::Harness;
 use crate::manifests::client;
 use crate::process::tail;
@@ -110,10 +111,15 @@ async fn rest(harness: &Arc<Harness>, filter: &Filter) -> Result<()> {
     // Each is verified once, and the operator takes thirty tokens a minute at most.
     world.kubectl.ok(&["wait", "goc", "--all", "--for=condition=Ready", "--timeout=3600s"]).await?;
     figure(filter, "availability.rest.objects-ready-after", begun.elapsed().as_secs_f64(), "s", Goal::None);
+    // The organization counts its clients with a scan, which is the last that creates bring about.
+    inventory(&world, OBJECTS).await?;
     at_rest(&world).await?;
     world.recorder.arm(None);
     tokio::time::sleep(QUARTER).await;
     let calls = world.recorder.calls();
+    for call in calls.iter().filter(|call| call.write) {
+        eprintln!("written at rest: {}", call.key);
+    }
     let count = |which: fn(&Call) -> bool| f64::from(u32::try_from(calls.iter().filter(|call| which(call)).count()).unwrap_or(u32::MAX));
     figure(filter, "availability.rest.kubernetes-writes", count(|call| call.side == Side::Kubernetes && call.write), "", Goal::AtMost(0.0));
     figure(filter, "availability.rest.kubernetes-reads", count(|call| call.side == Side::Kubernetes && !call.write), "", Goal::None);
