@@ -45,7 +45,7 @@ fn flux_waits_for_all_kinds_and_prunes() {
     let spec = &flux()["spec"];
     assert_eq!((&spec["wait"], &spec["prune"]), (&true.into(), &true.into()));
     let checks = spec["healthCheckExprs"].as_array().expect("checks");
-    // A check without a kind is refused by Flux before 2.9, and a kind without a check is left to itself.
+    // A check without a kind is refused by older versions of Flux, and a kind without a check is left to itself.
     let kinds: BTreeSet<&str> = checks.iter().map(|check| check["kind"].as_str().expect("a check for a kind")).collect();
     let exist: Vec<String> = api::crds().into_iter().map(|crd| crd.spec.names.kind).collect();
     assert_eq!(kinds, exist.iter().map(String::as_str).collect());

@@ -109,14 +109,7 @@ async fn installed(harness: &Harness, cluster: &Cluster, folder: &Path, current:
     cluster.as_readme("helm install", &first, &["--values", &values]).await?;
     let running = cluster.run_deployment().await?;
     let said = cluster.as_readme("helm install", current, &["--dry-run=client"]).await?;
-    let notes = notes(&said);
-    ensure!(notes.len() == 5, "the notes hold other than five commands:\n{said}");
-    let mine = files(harness, folder)?;
-    for line in &notes {
-        cluster.shell(&mine, line).await.context("a command of the notes")?;
-    }
-    let ready = object(cluster, "call-reporting").await?;
-    ensure!(is(&ready, "Ready", "True", None) && is(&ready, "Synced", "True", None), "the notes end with {:?}", condition(&ready, "Ready"));
+    follow_notes(harness, cluster, folder, &said).await?;
     cluster.kubectl.ok(&["apply", "-f", &harness.environment.path("examples").display().to_string()]).await?;
     let wait = ["wait", "goc", "--all", "--namespace", TEAM, "--for=condition=Ready", "--timeout=60s"];
     cluster.kubectl.ok(&wait).await?;
@@ -135,13 +128,21 @@ async fn fresh(harness: &Harness, cluster: &Cluster, folder: &Path, current: &Pa
     let more: &[&str] = if end == End::WithTheRelease { &["--values", &values, "--set", &watched] } else { &["--values", &values] };
     let said = cluster.as_readme("helm install", current, more).await?;
     let running = cluster.run_deployment().await?;
+    follow_notes(harness, cluster, folder, &said).await?;
+    running.terminate().await
+}
+
+/// Does what Helm printed, and demands that it ends with a client that is Ready.
+async fn follow_notes(harness: &Harness, cluster: &Cluster, folder: &Path, said: &str) -> Result<()> {
+    let notes = notes(said);
+    ensure!(notes.len() == 5, "the notes hold other than five commands:\n{said}");
     let mine = files(harness, folder)?;
-    for line in &notes(&said) {
+    for line in &notes {
         cluster.shell(&mine, line).await.context("a command of the notes")?;
     }
     let ready = object(cluster, "call-reporting").await?;
-    ensure!(is(&ready, "Ready", "True", None), "the notes end with {:?}", condition(&ready, "Ready"));
-    running.terminate().await
+    ensure!(is(&ready, "Ready", "True", None) && is(&ready, "Synced", "True", None), "the notes end with {:?}", condition(&ready, "Ready"));
+    Ok(())
 }
 
 /// The commands that the notes of the chart give.

@@ -27,9 +27,9 @@ async fn nowhere(harness: Arc<Harness>) -> Result<()> {
     done(&world, CLIENT).await?;
     // Deleted, its secret is issued anew: the other answer that holds one.
     world.kubectl.ok(&["delete", "secret", CLIENT]).await?;
-    // The platform's error repeats the secret, as it is and as JSON holds it in a text.
     until("the new Secret", PATIENCE, || async { Ok(world.secret(CLIENT).await?.map(drop).ok_or("it is not there yet")) }).await?;
     done(&world, CLIENT).await?;
+    // The platform's error repeats the secret, as it is and as JSON holds it in a text.
     let secret = world.data(CLIENT).await?["clientSecret"].clone();
     let body = json!({ "message": format!("refused: {secret}"), "details": [{ "body": json!({ "secret": secret }).to_string() }] });
     let fault = json!({ "operation": "UpdateClient", "kind": "Status", "status": 400, "count": 1, "body": body });
