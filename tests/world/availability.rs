@@ -29,12 +29,12 @@ pub const LOOK: Duration = Duration::from_millis(20);
 /// How often a replica falls, each time in another way.
 const ROUNDS: u64 = 6;
 
-/// The world's clock, an hour off.
-pub struct AnHourOff(pub Arc<dyn Chance>);
+/// The world's clock, so many hours off.
+pub struct HoursOff(pub Arc<dyn Chance>, pub i64);
 
-impl Chance for AnHourOff {
+impl Chance for HoursOff {
     fn now(&self) -> Timestamp {
-        self.0.now() + SignedDuration::from_hours(1)
+        self.0.now() + SignedDuration::from_hours(self.1)
     }
 
     fn bytes(&self) -> [u8; 10] {
@@ -46,49 +46,8 @@ impl Chance for AnHourOff {
     }
 }
 
-/// The world's clock, an hour behind.
-struct AnHourBehind(Arc<dyn Chance>);
-
-impl Chance for AnHourBehind {
-    fn now(&self) -> Timestamp {
-        self.0.now() - SignedDuration::from_hours(1)
-    }
-
-    fn bytes(&self) -> [u8; 10] {
-        self.0.bytes()
-    }
-
-    fn fraction(&self) -> f64 {
-        self.0.fraction()
-    }
-}
-
-/// What a wall clock shows.
-#[derive(Clone, Copy)]
-enum Shows {
-    TheTime,
-    AnHourMore,
-    AnHourLess,
-}
-
-impl Shows {
-    fn clock(self, world: &World) -> Arc<dyn Chance> {
-        match self {
-            Self::TheTime => world.chance(),
-            Self::AnHourMore => Arc::new(AnHourOff(world.chance())),
-            Self::AnHourLess => Arc::new(AnHourBehind(world.chance())),
-        }
-    }
-}
-
-/// What the wall clocks of two replicas show: both are right, or either one is an hour off.
-const CLOCKS: [(Shows, Shows); 5] = [
-    (Shows::TheTime, Shows::TheTime),
-    (Shows::TheTime, Shows::AnHourMore),
-    (Shows::TheTime, Shows::AnHourLess),
-    (Shows::AnHourMore, Shows::TheTime),
-    (Shows::AnHourLess, Shows::TheTime),
-];
+/// By how many hours the wall clocks of two replicas are off: both are right, or either one is wrong.
+const CLOCKS: [(i64, i64); 5] = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)];
 
 /// A replica, and how to ask it to stop as SIGTERM does.
 pub struct Replica {
@@ -184,11 +143,11 @@ fn one_of_two_replicas_works_and_the_other_takes_a_released_lease_at_once() {
 }
 
 /// Two replicas with these clocks, of which the first holds the lease and works.
-async fn replicas(world: &World, (former, next): (Shows, Shows)) -> (Replica, Replica) {
+async fn replicas(world: &World, (former, next): (i64, i64)) -> (Replica, Replica) {
     furnish(world);
-    let first = Replica::with_clock(world, "first", former.clock(world));
+    let first = Replica::with_clock(world, "first", Arc::new(HoursOff(world.chance(), former)));
     holds(world, "first").await;
-    let second = Replica::with_clock(world, "second", next.clock(world));
+    let second = Replica::with_clock(world, "second", Arc::new(HoursOff(world.chance(), next)));
     world.organization_shows("Ready=True/Available").await;
     world.declare("billing", &json!({}));
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -255,9 +214,9 @@ fn replicas_that_are_killed_or_stand_still_at_any_moment_cost_no_client_and_no_s
             let mut random = |below: u64| numbers.next() % below;
             // Every second one has a wall clock that is an hour off, by turns before and behind, those that follow too.
             let start = |number: u64| {
-                let shows = [Shows::TheTime, Shows::AnHourMore, Shows::TheTime, Shows::AnHourLess];
-                let (pod, turn) = (format!("r{number}"), usize::try_from(number).unwrap_or_default() % shows.len());
-                let replica = Replica::with_clock(world, &pod, shows[turn].clock(world));
+                let hours = [0, 1, 0, -1];
+                let (pod, turn) = (format!("r{number}"), usize::try_from(number).unwrap_or_default() % hours.len());
+                let replica = Replica::with_clock(world, &pod, Arc::new(HoursOff(world.chance(), hours[turn])));
                 (pod, replica)
             };
             let mut replicas = vec![start(0), start(1)];

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    availability::{AnHourOff, Replica, furnish},
+    availability::{HoursOff, Replica, furnish},
     mishaps::calls,
     objects::{self, TEAM},
     process::OPERATOR,
@@ -178,7 +178,7 @@ fn one_that_is_declared_again_right_after_its_finalizer_was_stripped_ends_its_fo
     // Whatever the operator's clock says of the API server's.
     once(Plan::new(249).bare(), async |world| {
         furnish(world);
-        let replica = Replica::with_clock(world, "operator", Arc::new(AnHourOff(world.chance())));
+        let replica = Replica::with_clock(world, "operator", Arc::new(HoursOff(world.chance(), 1)));
         declared_again(world).await;
         replica.kill();
     });
